@@ -1,0 +1,1 @@
+"""Everything around the agent: environments, replay, run loops, records, scores."""
