@@ -1,0 +1,1 @@
+"""Spaces, environment protocol, driver, checkpoints, clocks, metrics and records."""
