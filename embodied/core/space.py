@@ -1,0 +1,114 @@
+"""What one named array of an environment may hold: dtype, shape, bounds."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+
+from embodied.core.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """The set of arrays that an observation or action key may hold.
+
+    Args:
+      dtype: NumPy dtype; stored exactly so in the replay.
+      shape: shape of one step's value, without batch or time.
+      low: least value allowed in any cell; None for no bound (floats must be finite anyway).
+      high: greatest value allowed in any cell; None for no bound.
+      discrete: the value is a one-hot float32 vector, one cell for each choice.
+
+    Raises:
+      ValueError: when the bounds are out of order, or `discrete` has another shape or dtype.
+    """
+
+    dtype: Any
+    shape: tuple[int, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    discrete: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dtype", np.dtype(self.dtype))
+        object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+        if self.discrete and (self.dtype != np.float32 or len(self.shape) != 1):
+            raise ValueError(f"a discrete space is float32 (A,), not {self.dtype} {self.shape}")
+
+    def contains(self, value: Any) -> bool:
+        """Returns whether `value` has this dtype and shape and lies within the bounds."""
+        return self._fault(np.asarray(value)) is None
+
+    def check(self, name: str, value: Any) -> None:
+        """Raises unless `value` belongs to this space.
+
+        Args:
+          name: the key, for the message.
+          value: array or scalar of one step.
+
+        Raises:
+          UserError: naming the key, what the space allows and what came.
+        """
+        fault = self._fault(np.asarray(value))
+        if fault:
+            raise UserError(f"{name!r} is outside its space: expected {self}, got {fault}")
+
+    def sample(self, rng: np.random.Generator) -> np.ndarray:
+        """Returns one value of the space, uniform between the bounds (0 and 1 where there is none).
+
+        Args:
+          rng: the generator to draw from.
+        """
+        if self.discrete:
+            return np.eye(self.shape[0], dtype=np.float32)[rng.integers(self.shape[0])]
+        if self.dtype == bool:
+            return np.asarray(rng.integers(0, 2, self.shape), bool)
+        low = 0 if self.low is None else self.low
+        high = max(low, 1) if self.high is None else self.high
+        if np.issubdtype(self.dtype, np.integer):
+            return np.asarray(rng.integers(int(low), int(high) + 1, self.shape), self.dtype)
+        return np.asarray(rng.uniform(low, high, self.shape), self.dtype)
+
+    def __str__(self) -> str:
+        kind = "one-hot " if self.discrete else ""
+        low = "-inf" if self.low is None else f"{self.low:g}"
+        high = "inf" if self.high is None else f"{self.high:g}"
+        return f"{kind}{self.dtype} {self.shape} in [{low}, {high}]"
+
+    @functools.cached_property
+    def _bounds(self) -> tuple[float, float] | None:
+        """Bounds that the dtype does not already enforce, or None."""
+        if self.dtype == bool or (self.low is None and self.high is None):
+            return None
+        low = -np.inf if self.low is None else self.low
+        high = np.inf if self.high is None else self.high
+        if np.issubdtype(self.dtype, np.integer):
+            info = np.iinfo(self.dtype)
+            if low <= info.min and high >= info.max:
+                return None
+        return low, high
+
+    def _fault(self, value: np.ndarray) -> str | None:
+        """Returns what is wrong with the value, or None; a few microseconds when all is well."""
+        if value.dtype != self.dtype or value.shape != self.shape:
+            return f"{value.dtype} {value.shape}"
+        if self.dtype.kind == "f" and not np.isfinite(value).all():
+            return f"the value {_first(value, ~np.isfinite(value))}"
+        if self._bounds and value.size:
+            low, high = self._bounds
+            if value.min() < low or value.max() > high:
+                return f"the value {_first(value, (value < low) | (value > high))}"
+        if self.discrete and (value.max() != 1 or np.count_nonzero(value) != 1):
+            return f"{value.tolist()}, which is not one-hot"
+        return None
+
+
+def _first(value: np.ndarray, wrong: np.ndarray) -> str:
+    """Names the first offending cell."""
+    place = tuple(int(index) for index in np.argwhere(wrong)[0])
+    return f"{value[place]}" + (f" at {place}" if place else "")

@@ -1,0 +1,108 @@
+"""Environment states as bytes: plain data and arrays, no code, so safe to read from a file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from embodied.core.errors import UserError
+
+_TREE = "tree"  # Name of the array that holds the JSON text.
+
+
+def pack(value: Any) -> bytes:
+    """Encodes nested plain data exactly.
+
+    Args:
+      value: None, bool, int, float, str, bytes, NumPy array or scalar, NumPy generator (its state
+        is taken), or a list, tuple or dict with string keys of these.
+
+    Returns:
+      A safetensors file: the arrays, and a JSON tree that refers to them.
+
+    Raises:
+      TypeError: for anything else; nothing is ever pickled.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    tree = json.dumps(_encode(value, arrays))
+    arrays[_TREE] = np.frombuffer(tree.encode(), np.uint8)
+    return safetensors.numpy.save(arrays)
+
+
+def unpack(data: bytes) -> Any:
+    """Decodes what `pack` returned; tuples stay tuples, generators come back as their state.
+
+    Raises:
+      UserError: when the bytes are damaged.
+    """
+    try:
+        arrays = safetensors.numpy.load(data)
+        return _decode(json.loads(arrays[_TREE].tobytes()), arrays)
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"the saved environment state is damaged ({error}); go back to an older checkpoint"
+        ) from error
+
+
+def expect(state: Any, keys: set[str], name: str) -> dict[str, Any]:
+    """Returns the state when it is a dict with just these keys.
+
+    Args:
+      state: what `unpack` returned.
+      keys: the keys that the environment wrote.
+      name: of the environment, for the message.
+
+    Raises:
+      UserError: when the state was written by something else.
+    """
+    if not isinstance(state, dict) or set(state) != keys:
+        found = sorted(state) if isinstance(state, dict) else type(state).__name__
+        raise UserError(f"a state of {name} has the keys {sorted(keys)}, found {found}")
+    return state
+
+
+def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, np.random.Generator):
+        return _encode(value.bit_generator.state, arrays)
+    if isinstance(value, np.random.RandomState):
+        return _encode(value.get_state(legacy=False), arrays)
+    if isinstance(value, bytes):
+        return {"$": "bytes", "v": _encode(np.frombuffer(value, np.uint8), arrays)}
+    if isinstance(value, np.ndarray | np.generic):
+        if value.dtype.kind not in "biuf":
+            raise TypeError(f"cannot save an array of dtype {value.dtype}")
+        name = str(len(arrays))
+        arrays[name] = np.array(value, order="C")
+        kind = "array" if isinstance(value, np.ndarray) else "scalar"
+        return {"$": kind, "v": name}
+    if type(value) in (list, tuple):
+        items = [_encode(item, arrays) for item in value]
+        return items if isinstance(value, list) else {"$": "tuple", "v": items}
+    if type(value) is dict and all(isinstance(key, str) for key in value):
+        return {"$": "dict", "v": {key: _encode(item, arrays) for key, item in value.items()}}
+    raise TypeError(f"cannot save a value of type {type(value).__name__}")
+
+
+def _decode(tree: Any, arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(tree, list):
+        return [_decode(item, arrays) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    kind, value = tree["$"], tree["v"]
+    if kind == "array":
+        return arrays[value].copy()
+    if kind == "scalar":
+        return arrays[value][()]
+    if kind == "bytes":
+        return _decode(value, arrays).tobytes()
+    if kind == "tuple":
+        return tuple(_decode(item, arrays) for item in value)
+    if kind == "dict":
+        return {key: _decode(item, arrays) for key, item in value.items()}
+    raise ValueError(f"unknown kind {kind!r}")
