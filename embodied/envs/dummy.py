@@ -113,7 +113,7 @@ class Dummy:
     def load(self, data: bytes) -> None:
         """Restores what `save` returned."""
         state = states.expect(states.unpack(data), {"rng", "target", "count", "over"}, "dummy")
-        self._rng.bit_generator.state = state["rng"]
+        states.set_rng(self._rng, state["rng"])
         self._target, self._count, self._over = state["target"], state["count"], state["over"]
 
     def close(self) -> None:

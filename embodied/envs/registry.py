@@ -11,7 +11,7 @@ from embodied.core.env import Env
 from embodied.core.errors import UserError, nearest
 from embodied.core.wrappers import CheckedEnv
 
-_SUITES = ("dummy",)
+_SUITES = ("atari", "catch", "distract", "dummy")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -65,6 +65,22 @@ def expect(state: Any, keys: set[str], name: str) -> dict[str, Any]:
     return state
 
 
+def set_rng(rng: np.random.Generator, state: Any) -> None:
+    """Puts a generator into a saved state.
+
+    Args:
+      rng: changed in place.
+      state: what `pack` and `unpack` made of a generator of the same kind.
+
+    Raises:
+      UserError: when it is no such state.
+    """
+    try:
+        rng.bit_generator.state = state
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"the saved environment state has no random state ({error!r})") from error
+
+
 def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if value is None or type(value) in (bool, int, float, str):
         return value
