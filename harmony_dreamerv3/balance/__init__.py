@@ -1,0 +1,61 @@
+"""Loss balancing as a library: many losses in, one total out, by any of seven methods.
+
+Knows nothing of world models and imports only JAX, so that any JAX model can use it; see
+docs/balance.md for an example.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from embodied.core.errors import UserError, nearest
+from harmony_dreamerv3.balance.balancer import Balancer, free_names
+from harmony_dreamerv3.balance.learned import harmony, harmony_unrectified, uncertainty
+from harmony_dreamerv3.balance.nash import nashmtl
+from harmony_dreamerv3.balance.ratios import dwa, fixed, reciprocal
+from harmony_dreamerv3.balance.tasks import Task, check_tasks, loss_owners
+
+__all__ = ["METHODS", "Balancer", "Task", "check_tasks", "make"]
+
+METHODS: dict[str, Callable[..., Balancer]] = {
+    "fixed": fixed,
+    "harmony": harmony,
+    "harmony_unrectified": harmony_unrectified,
+    "uncertainty": uncertainty,
+    "dwa": dwa,
+    "nashmtl": nashmtl,
+    "reciprocal": reciprocal,
+}
+
+
+def make(method: str, tasks: Mapping[str, Task], **options: Any) -> Balancer:
+    """Builds the balancer of a method.
+
+    Args:
+      method: a key of METHODS.
+      tasks: task name -> Task; a task with `fixed` keeps that weight under every method.
+      **options: keyword arguments of the method, such as `window` for `dwa`.
+
+    Raises:
+      UserError: on an unknown method or option, a wrong value, or a loss in two tasks.
+    """
+    if method not in METHODS:
+        raise UserError(
+            f"No balancing method {method!r}{nearest(method, METHODS)}. "
+            f"Methods: {', '.join(METHODS)}."
+        )
+    known = list(inspect.signature(METHODS[method]).parameters)[1:]
+    for option in options:
+        if option not in known:
+            raise UserError(
+                f"The balancing method {method!r} has no option {option!r}"
+                f"{nearest(option, known)}. Options: {', '.join(known) or 'none'}."
+            )
+    if not tasks:
+        raise UserError("Nothing to balance: give at least one task.")
+    loss_owners(tasks)
+    balancer = METHODS[method](tasks, **options)
+    # With nothing left to balance every method is the constant one, which needs no gradients.
+    return balancer if free_names(tasks) else fixed(tasks)

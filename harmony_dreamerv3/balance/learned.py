@@ -1,0 +1,96 @@
+"""Weights learned by gradient descent: the harmonizers of HarmonyDream and uncertainty weighting.
+
+Each task has one trained scalar s = log σ, which starts at 0, and contributes
+L·exp(-s) + penalty(s) to the total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+
+from harmony_dreamerv3.balance.balancer import (
+    Balancer,
+    Params,
+    Scalars,
+    State,
+    Terms,
+    assemble,
+    free_names,
+)
+from harmony_dreamerv3.balance.tasks import Task
+
+# Below this, log σ* would run to -inf for a loss of zero.
+SMALLEST_LOSS = 1e-30
+
+
+def harmony(tasks: Mapping[str, Task]) -> Balancer:
+    """Rectified harmonious loss: L/σ + c·log(1 + σ), with c the task's `regularizer`.
+
+    At the optimum σ* = (L + sqrt(L² + 4cL)) / 2c; for c = 1 the weighted loss is
+    2 / (1 + sqrt(1 + 4/L)) < 1, so a small loss never gets a weight of more than 1/sqrt(L).
+
+    Source: HarmonyDream (Ma et al., ICML 2024), Eq. 5 and Eq. 12-13. Tasks that are fixed give
+    the ablation of App. E.4 (w_d = 1).
+    """
+
+    def penalty(task: Task, s: jax.Array) -> jax.Array:
+        # softplus(s) = log(1 + exp(s)) without the overflow of exp(s).
+        return jnp.float32(task.regularizer) * jax.nn.softplus(s)
+
+    def log_optimum(task: Task, loss: jax.Array) -> jax.Array:
+        root = jnp.sqrt(1 + 4 * task.regularizer / loss)  # L² would overflow
+        return jnp.log(loss) + jnp.log1p(root) - jnp.log(2 * task.regularizer)
+
+    return _learned(tasks, penalty, log_optimum)
+
+
+def harmony_unrectified(tasks: Mapping[str, Task]) -> Balancer:
+    """Harmonious loss before rectification: L/σ + c·log σ, with optimum σ* = L/c.
+
+    Source: HarmonyDream Eq. 4, Prop. 3.1 and the ablation of App. E.3.
+    """
+    return _learned(
+        tasks,
+        lambda task, s: jnp.float32(task.regularizer) * s,
+        lambda task, loss: jnp.log(loss) - jnp.log(task.regularizer),
+    )
+
+
+def uncertainty(tasks: Mapping[str, Task]) -> Balancer:
+    """Uncertainty weighting for each scalar: L/σ + dims·log σ, with optimum σ* = L/dims.
+
+    Source: Kendall et al. (CVPR 2018), in the form of HarmonyDream App. D.2, where all pixels
+    share one σ and `dims` = H·W·C.
+    """
+    return _learned(
+        tasks,
+        lambda task, s: jnp.float32(task.dims) * s,
+        lambda task, loss: jnp.log(loss) - jnp.log(task.dims),
+    )
+
+
+def _learned(
+    tasks: Mapping[str, Task],
+    penalty: Callable[[Task, jax.Array], jax.Array],
+    log_optimum: Callable[[Task, jax.Array], jax.Array],
+) -> Balancer:
+    free = free_names(tasks)
+
+    def init() -> tuple[Params, State]:
+        return {"log_sigma": {name: jnp.zeros((), jnp.float32) for name in free}}, {}
+
+    def terms(params: Params, state: State, losses: Scalars) -> Terms:
+        weights, metrics, total = {}, {}, jnp.float32(0)
+        for name, loss in losses.items():
+            s = params["log_sigma"][name].astype(jnp.float32)
+            weights[name] = jnp.exp(-s)
+            total = total + penalty(tasks[name], s)
+            metrics[f"log_sigma/{name}"] = s
+            positive = jnp.maximum(jax.lax.stop_gradient(loss), SMALLEST_LOSS)
+            metrics[f"log_sigma_star/{name}"] = log_optimum(tasks[name], positive)
+        return Terms(weights, total, metrics)
+
+    return assemble(tasks, init, terms)

@@ -1,0 +1,115 @@
+"""Tasks: named groups of losses that share one weight."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+
+import jax
+import jax.numpy as jnp
+
+from embodied.core.errors import UserError, nearest
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A group of losses that is balanced as one.
+
+    Args:
+      losses: loss name -> weight inside the group, finite and not negative.
+      regularizer: factor of the log(1 + σ) of `harmony` (and of the log σ of
+        `harmony_unrectified`). 1 is HarmonyDream Eq. 5; the released code gives the dynamics
+        task α = dyn / (dyn + rep).
+      dims: number of scalars that the loss sums over (H·W·C for an image). Only `uncertainty`
+        looks at it.
+      fixed: the weight that the task keeps under every method, or None to have it balanced.
+
+    Raises:
+      UserError: on a value outside these ranges.
+    """
+
+    losses: Mapping[str, float]
+    regularizer: float = 1.0
+    dims: int = 1
+    fixed: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.losses:
+            raise UserError("A task needs at least one loss: {loss name: weight inside the task}.")
+        for name, weight in self.losses.items():
+            _check_number(f"the weight of loss {name!r} inside its task", weight, minimum=0.0)
+        _check_number("the regularizer of a task", self.regularizer, minimum=0.0)
+        if self.regularizer == 0:
+            raise UserError("The regularizer of a task must be above 0: σ has no optimum without.")
+        if isinstance(self.dims, bool) or not isinstance(self.dims, int) or self.dims < 1:
+            raise UserError(f"The dims of a task must be an integer of at least 1, not {self.dims}")
+        if self.fixed is not None:
+            _check_number("the fixed weight of a task", self.fixed, minimum=0.0)
+
+
+def check_tasks(tasks: Mapping[str, Task], loss_names: Iterable[str]) -> None:
+    """Checks that the tasks are a partition of the losses.
+
+    Args:
+      tasks: task name -> Task.
+      loss_names: the losses that exist.
+
+    Raises:
+      UserError: on a loss that does not exist, one in two tasks, or one in no task.
+    """
+    loss_names = list(loss_names)
+    owner = loss_owners(tasks)
+    for name, task in owner.items():
+        if name not in loss_names:
+            raise UserError(
+                f"Task {task!r} lists the loss {name!r}, which does not exist"
+                f"{nearest(name, loss_names)}. Losses: {', '.join(sorted(loss_names))}."
+            )
+    missing = sorted(name for name in loss_names if name not in owner)
+    if missing:
+        raise UserError(
+            f"In no task: {', '.join(map(repr, missing))}. Add each to a task, or give it a task "
+            f"of its own with a fixed weight. Tasks: {', '.join(tasks)}."
+        )
+
+
+def loss_owners(tasks: Mapping[str, Task]) -> dict[str, str]:
+    """Returns loss name -> task name, and raises UserError for a loss in two tasks."""
+    owner: dict[str, str] = {}
+    for task_name, task in tasks.items():
+        for name in task.losses:
+            if name in owner:
+                raise UserError(
+                    f"The loss {name!r} is in two tasks, {owner[name]!r} and {task_name!r}; "
+                    "remove it from one."
+                )
+            owner[name] = task_name
+    return owner
+
+
+def task_losses(tasks: Mapping[str, Task], losses: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """Reduces losses to one scalar for each task.
+
+    Args:
+      tasks: task name -> Task.
+      losses: loss name -> array of any shape and float dtype, such as [B, T].
+
+    Returns:
+      Task name -> float32 scalar: the weighted sum of the means. The mean runs in float32
+      whatever the dtype of the loss, since bfloat16 sums stop growing at 256 terms.
+    """
+    check_tasks(tasks, losses)
+    means = {k: jnp.mean(jnp.asarray(v).astype(jnp.float32)) for k, v in losses.items()}
+    return {
+        name: sum(
+            (jnp.float32(weight) * means[k] for k, weight in task.losses.items()), jnp.float32(0)
+        )
+        for name, task in tasks.items()
+    }
+
+
+def _check_number(what: str, value: float, minimum: float) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and value >= minimum):
+        raise UserError(f"Expected {what} to be a finite number >= {minimum:g}, not {value!r}.")
