@@ -1,0 +1,1 @@
+"""Exchange with the released 2023 code: parameter names, parity bundles, checkpoints."""

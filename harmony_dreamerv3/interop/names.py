@@ -1,0 +1,167 @@
+"""Names of the released code's variables, and where they live in our parameter tree.
+
+A path is a tuple of keys into `{'world_model', 'balance', 'actor', 'critic', 'slow_critic'}`.
+Layouts agree (kernels in, out; convolutions height, width, in, out; transposed ones height,
+width, out, in), so that nothing is transposed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from embodied.core.errors import UserError, nearest
+from harmony_dreamerv3.agent import Agent, TrainState
+
+Path = tuple[str, ...]
+
+# Variables of the released code that no computation reads.
+UNUSED = ("agent/wm/identity/identity",)
+SCALE = "agent/task_behavior/ac/retnorm_extr"
+SLOW_UPDATES = "agent/task_behavior/critic/updates/value"
+# Harmonizers by task.
+HARMONIZERS = {"reward": "har_s1", "observation": "har_s2", "dynamics": "har_s3"}
+
+_HEAD = (
+    (r"mlp/h(\d+)/", r"h\1/"),
+    (r"^out/", r"dist_out/out/"),
+    (r"^std/", r"dist_out/std/"),
+)
+_RULES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
+    "world_model/encoder": (
+        "agent/wm/enc",
+        ((r"^cnn(\d+)/", r"cnn/s\1res/"),),
+    ),
+    "world_model/rssm": ("agent/wm/rssm", ()),
+    "world_model/decoder": (
+        "agent/wm/dec",
+        (
+            (r"^cnn_in/", r"cnn/in/"),
+            (r"^cnn(\d+)/", r"cnn/s\1res/"),
+            (r"^vector_(.*)/(\w+)$", r"mlp/dist_\1/out/\2"),
+        ),
+    ),
+    "world_model/reward": ("agent/wm/rew", _HEAD),
+    "world_model/cont": ("agent/wm/cont", _HEAD),
+    "actor": ("agent/task_behavior/ac/actor", _HEAD),
+    "critic": ("agent/task_behavior/critic/net", _HEAD),
+    "slow_critic": ("agent/task_behavior/critic/slow", _HEAD),
+}
+
+
+def upstream_name(path: Path) -> str:
+    """The released code's name of a parameter.
+
+    Args:
+      path: keys into our tree, such as `('world_model', 'rssm', 'gru', 'kernel')`.
+
+    Raises:
+      UserError: for a parameter that the released code does not have.
+    """
+    ours = "/".join(path)
+    if ours.startswith("balance/log_sigma/"):
+        task = path[-1]
+        if task not in HARMONIZERS:
+            raise UserError(
+                f"the released code has no harmonizer for the task {task!r}, only for "
+                f"{', '.join(HARMONIZERS)}"
+            )
+        return f"agent/wm/{HARMONIZERS[task]}/harmony_s"
+    for prefix, (theirs, rules) in _RULES.items():
+        if ours.startswith(f"{prefix}/"):
+            rest = ours[len(prefix) + 1 :]
+            for pattern, replacement in rules:
+                rest = re.sub(pattern, replacement, rest)
+            return f"{theirs}/{rest}"
+    raise UserError(f"the released code has no counterpart of {ours!r}")
+
+
+def flatten(tree: Any) -> dict[Path, Any]:
+    """Leaves of nested dictionaries by path."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {tuple(str(k.key) for k in path): leaf for path, leaf in leaves}
+
+
+def trainable(state: TrainState) -> dict[str, Any]:
+    """Our parameter tree with the slow critic beside it."""
+    return {**state.params, "slow_critic": state.slow_critic}
+
+
+def export_params(state: TrainState) -> dict[str, np.ndarray]:
+    """All variables under the released code's names, optimizer states left out."""
+    named = {upstream_name(k): np.asarray(v) for k, v in flatten(trainable(state)).items()}
+    named[f"{SCALE}/low/value"] = np.asarray(state.return_scale.low)
+    named[f"{SCALE}/high/value"] = np.asarray(state.return_scale.high)
+    named[SLOW_UPDATES] = np.asarray(state.updates, np.int32)
+    return named
+
+
+def import_params(agent: Agent, named: Mapping[str, np.ndarray]) -> TrainState:
+    """Builds a train state from the released code's variables.
+
+    Args:
+      agent: the agent, configured to the same sizes.
+      named: name to array.
+
+    Returns:
+      A state with fresh optimizers; its number of updates is the slow critic's.
+
+    Raises:
+      UserError: naming each variable that is missing, surplus, or of another shape.
+    """
+    state = jax.eval_shape(agent.init, jax.ShapeDtypeStruct((2,), np.uint32))
+    expected = {upstream_name(k): v for k, v in flatten(trainable(state)).items()}
+    extra = (f"{SCALE}/low/value", f"{SCALE}/high/value", SLOW_UPDATES)
+    _check_names([*expected, *extra], named)
+    for name, leaf in expected.items():
+        if tuple(named[name].shape) != tuple(leaf.shape):
+            raise UserError(
+                f"{name}: expected shape {tuple(leaf.shape)} from the configuration, "
+                f"got {tuple(named[name].shape)}"
+            )
+    dtype = agent.param_dtype
+    tree = jax.tree_util.tree_map_with_path(
+        lambda path, _: jax.numpy.asarray(named[upstream_name(_keys(path))], dtype),
+        trainable(state),
+    )
+    slow = tree.pop("slow_critic")
+    fresh = agent.init(jax.random.key_data(jax.random.key(0)))
+    model = {name: tree[name] for name in ("world_model", "balance")}
+    return fresh.replace(
+        params=tree,
+        slow_critic=slow,
+        return_scale=type(fresh.return_scale)(
+            *(jax.numpy.asarray(named[f"{SCALE}/{k}/value"], dtype) for k in ("low", "high"))
+        ),
+        updates=jax.numpy.asarray(named[SLOW_UPDATES], np.int32),
+        opt={
+            "model": agent.optimizers["model"].init(model),
+            "actor": agent.optimizers["actor"].init(tree["actor"]),
+            "critic": agent.optimizers["critic"].init(tree["critic"]),
+        },
+    )
+
+
+def _keys(path: Any) -> Path:
+    return tuple(str(key.key) for key in path)
+
+
+def _check_names(expected: list[str], named: Mapping[str, Any]) -> None:
+    missing = sorted(set(expected) - set(named))
+    surplus = sorted(set(named) - set(expected) - set(UNUSED))
+    if not missing and not surplus:
+        return
+    parts = []
+    if missing:
+        parts.append(f"missing: {', '.join(missing[:5])}{' ...' if missing[5:] else ''}")
+    if surplus:
+        hint = nearest(surplus[0], missing)
+        parts.append(f"surplus: {', '.join(surplus[:5])}{' ...' if surplus[5:] else ''}{hint}")
+    raise UserError(
+        f"{len(missing)} variables missing and {len(surplus)} surplus for this "
+        f"configuration; {'; '.join(parts)}"
+    )

@@ -1,0 +1,1 @@
+"""Networks: layers, distributions, encoder, decoder, recurrent state-space model, heads."""

@@ -1,0 +1,151 @@
+"""Decoder of images and vectors, and their losses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import lax
+
+from harmony_dreamerv3.nets.distributions import symexp, symlog
+from harmony_dreamerv3.nets.layers import (
+    MLP,
+    Array,
+    Linear,
+    Norm,
+    full,
+    normal_avg,
+    uniform_avg,
+)
+
+
+def upsample(x: Array, kernel: Array) -> Array:
+    """4x4 transposed convolution of stride 2, "same" padding.
+
+    Args:
+      x: `[N, H, W, I]`.
+      kernel: `[4, 4, O, I]`, not flipped.
+
+    Returns:
+      `[N, 2 H, 2 W, O]`.
+    """
+    return lax.conv_transpose(
+        x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWOI", "NHWC")
+    )
+
+
+class Upsample(nn.Module):
+    """Transposed convolution, then layer norm and SiLU, or a bias in the last one."""
+
+    channels: int
+    last: bool = False
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Maps `[N, H, W, C]` to `[N, 2 H, 2 W, channels]`."""
+        shape = (4, 4, self.channels, x.shape[-1])
+        init = uniform_avg(transposed=True) if self.last else normal_avg(transposed=True)
+        kernel = self.param("kernel", init, shape, jnp.float32).astype(self.dtype)
+        x = upsample(x, kernel)
+        if self.last:
+            bias = self.param("bias", nn.initializers.zeros, (self.channels,), jnp.float32)
+            return x + bias.astype(self.dtype)
+        return nn.silu(Norm(name="norm")(x))
+
+
+class Decoder(nn.Module):
+    """Reconstruction of image and vector keys from latent features.
+
+    Attributes:
+      images: shape `(H, W, C)` of each image key.
+      vectors: shape of each vector key.
+      depth: channels before the last transposed convolution.
+      minres: height and width at which they start.
+      layers: layers of the vector network.
+      units: its width.
+      dtype: dtype of the computation.
+    """
+
+    images: Mapping[str, tuple[int, ...]]
+    vectors: Mapping[str, tuple[int, ...]]
+    depth: int
+    minres: int
+    layers: int
+    units: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, feat: Array) -> dict[str, Array]:
+        """Reconstructs observations.
+
+        Args:
+          feat: `[..., D + S * C]`.
+
+        Returns:
+          In full precision: images `[..., H, W, C]` as x / 255; vectors in symlog space.
+        """
+        outputs: dict[str, Array] = {}
+        if self.images:
+            shapes = list(self.images.values())
+            size, channels = shapes[0][0], [shape[-1] for shape in shapes]
+            image = full(self._image(feat, size, sum(channels))) + 0.5
+            splits = [sum(channels[: i + 1]) for i in range(len(channels) - 1)]
+            outputs.update(zip(self.images, jnp.split(image, splits, -1), strict=True))
+        if self.vectors:
+            x = MLP(self.layers, self.units, self.dtype, name="mlp")(feat)
+            for key, shape in self.vectors.items():
+                out = Linear(math.prod(shape), dtype=self.dtype, name=f"vector_{key}")(x)
+                outputs[key] = full(out).reshape(*feat.shape[:-1], *shape)
+        return outputs
+
+    def _image(self, feat: Array, size: int, channels: int) -> Array:
+        stages = int(math.log2(size // self.minres))
+        lead = feat.shape[:-1]
+        depth = self.depth * 2 ** (stages - 1)
+        x = Linear(self.minres**2 * depth, dtype=self.dtype, name="cnn_in")(feat)
+        x = x.reshape(-1, self.minres, self.minres, depth)
+        for stage in range(stages):
+            depth //= 2
+            last = stage == stages - 1
+            out = channels if last else depth
+            x = Upsample(out, last, self.dtype, name=f"cnn{stage}")(x)
+        return x.reshape(*lead, size, size, channels)
+
+
+def image_loss(mean: Array, target: Array) -> Array:
+    """Squared error of images, summed over pixels and channels.
+
+    Args:
+      mean: `[..., H, W, C]`, in the units of x / 255.
+      target: `[..., H, W, C]` uint8.
+
+    Returns:
+      `[...]`.
+    """
+    return jnp.square(mean - target.astype(mean.dtype) / 255.0).sum((-3, -2, -1))
+
+
+def vector_loss(mean: Array, target: Array, dims: int, tolerance: float = 1e-8) -> Array:
+    """Squared error in symlog space, summed over the vector.
+
+    Args:
+      mean: `[..., *shape]` in symlog space.
+      target: `[..., *shape]` in the observation's units.
+      dims: number of axes of the vector's own shape, summed over.
+      tolerance: squared distances below it count as zero.
+
+    Returns:
+      `[...]`.
+    """
+    distance = jnp.square(mean - symlog(full(target)))
+    distance = jnp.where(distance < tolerance, 0.0, distance)
+    return distance.sum(tuple(range(distance.ndim - dims, distance.ndim)))
+
+
+def vector_mean(mean: Array) -> Array:
+    """Prediction in the observation's units."""
+    return symexp(mean)

@@ -1,0 +1,137 @@
+"""The few distributions of DreamerV3, as functions of their logits or moments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from harmony_dreamerv3.nets.layers import full
+
+Array = jax.Array
+
+
+def symlog(x: Array) -> Array:
+    """sign(x) log(1 + |x|)."""
+    return jnp.sign(x) * jnp.log1p(jnp.abs(x))
+
+
+def symexp(x: Array) -> Array:
+    """sign(x) (exp|x| - 1), the inverse of `symlog`."""
+    return jnp.sign(x) * jnp.expm1(jnp.abs(x))
+
+
+def unimix(logits: Array, mix: float) -> Array:
+    """Log-probabilities of softmax mixed with the uniform distribution.
+
+    Args:
+      logits: `[..., C]`.
+      mix: weight of the uniform part, in [0, 1).
+
+    Returns:
+      Normalised log-probabilities `[..., C]` in full precision.
+    """
+    logits = full(logits)
+    if not mix:
+        return jax.nn.log_softmax(logits, -1)
+    probs = (1.0 - mix) * jax.nn.softmax(logits, -1) + mix / logits.shape[-1]
+    return jnp.log(probs)
+
+
+def onehot_draw(logits: Array, noise: Array) -> Array:
+    """One-hot draw by the Gumbel trick, with straight-through gradients.
+
+    Args:
+      logits: normalised log-probabilities `[..., C]`.
+      noise: Gumbel noise `[..., C]`; zeros give the mode.
+
+    Returns:
+      One-hot `[..., C]` whose gradient is that of the probabilities.
+    """
+    index = jnp.argmax(jax.lax.stop_gradient(logits) + noise, -1)
+    onehot = jax.nn.one_hot(index, logits.shape[-1], dtype=logits.dtype)
+    probs = jax.nn.softmax(logits, -1)
+    return onehot + probs - jax.lax.stop_gradient(probs)
+
+
+def categorical_kl(p_logits: Array, q_logits: Array) -> Array:
+    """KL(p || q) of normalised log-probabilities `[..., S, C]`, summed over S: `[...]`."""
+    return (jnp.exp(p_logits) * (p_logits - q_logits)).sum((-2, -1))
+
+
+def categorical_entropy(logits: Array) -> Array:
+    """Entropy in nats of normalised log-probabilities `[..., C]`: `[...]`."""
+    return -(jnp.exp(logits) * logits).sum(-1)
+
+
+def binary_log_prob(logits: Array, value: Array) -> Array:
+    """Bernoulli log-likelihood of `value` in {0, 1} under `logits`, elementwise."""
+    return value * jax.nn.log_sigmoid(logits) + (1.0 - value) * jax.nn.log_sigmoid(-logits)
+
+
+def normal_log_prob(mean: Array, std: Array, value: Array) -> Array:
+    """Log-density of a diagonal Gaussian `[..., A]`, summed over A: `[...]`."""
+    scaled = (value - mean) / std
+    return (-0.5 * scaled**2 - jnp.log(std) - 0.5 * jnp.log(2.0 * jnp.pi)).sum(-1)
+
+
+def normal_entropy(std: Array) -> Array:
+    """Entropy in nats of a diagonal Gaussian with `std` `[..., A]`: `[...]`."""
+    return (0.5 * jnp.log(2.0 * jnp.pi * jnp.e) + jnp.log(std)).sum(-1)
+
+
+def twohot_bins(count: int, dtype: Any = jnp.float32) -> Array:
+    """The bins of the two-hot head in symlog space: `[count]` from -20 to 20."""
+    return jnp.linspace(-20.0, 20.0, count, dtype=dtype)
+
+
+def twohot_mean(logits: Array) -> Array:
+    """Prediction of a two-hot head: symexp of the expected bin.
+
+    Args:
+      logits: `[..., K]`, unnormalised.
+
+    Returns:
+      `[...]` float32 in the units of the target.
+    """
+    probs = jax.nn.softmax(full(logits), -1)
+    return symexp((probs * twohot_bins(logits.shape[-1], probs.dtype)).sum(-1))
+
+
+def twohot_target(value: Array, count: int) -> Array:
+    """Two-hot encoding of symlog(value) over the two neighbouring bins.
+
+    Args:
+      value: `[...]`; beyond the outermost bins all weight lies on the outermost one.
+      count: number of bins K.
+
+    Returns:
+      Weights `[..., K]` that sum to one.
+    """
+    x = symlog(full(value))
+    bins = twohot_bins(count, x.dtype)
+    below = jnp.clip((bins <= x[..., None]).sum(-1) - 1, 0, count - 1)
+    above = jnp.clip(count - (bins > x[..., None]).sum(-1), 0, count - 1)
+    equal = below == above
+    to_below = jnp.where(equal, 1.0, jnp.abs(bins[below] - x))
+    to_above = jnp.where(equal, 1.0, jnp.abs(bins[above] - x))
+    total = to_below + to_above
+    hot_below = jax.nn.one_hot(below, count, dtype=x.dtype) * (to_above / total)[..., None]
+    hot_above = jax.nn.one_hot(above, count, dtype=x.dtype) * (to_below / total)[..., None]
+    return hot_below + hot_above
+
+
+def twohot_loss(logits: Array, value: Array) -> Array:
+    """Cross-entropy of a two-hot head.
+
+    Args:
+      logits: `[..., K]`, unnormalised.
+      value: target `[...]`; no gradient passes through it.
+
+    Returns:
+      `[...]` float32 in nats.
+    """
+    logp = jax.nn.log_softmax(full(logits), -1)
+    target = jax.lax.stop_gradient(twohot_target(value, logits.shape[-1]))
+    return -(target * logp).sum(-1)

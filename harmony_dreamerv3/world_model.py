@@ -1,0 +1,273 @@
+"""World model: named, unweighted losses of a batch, and imagined rollouts."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from embodied.core.errors import UserError
+from embodied.core.space import Space
+from harmony_dreamerv3.config import CoderConfig, Config
+from harmony_dreamerv3.nets import decoder as dec
+from harmony_dreamerv3.nets.distributions import (
+    binary_log_prob,
+    categorical_entropy,
+    categorical_kl,
+    twohot_loss,
+    twohot_mean,
+)
+from harmony_dreamerv3.nets.encoder import Encoder
+from harmony_dreamerv3.nets.heads import Head
+from harmony_dreamerv3.nets.layers import full
+from harmony_dreamerv3.nets.rssm import RSSM, State, features
+
+Array = jax.Array
+Params = dict[str, Any]
+Batch = Mapping[str, Array]
+
+STANDARD = ("reward", "is_first", "is_last", "is_terminal")
+
+
+def observed_keys(
+    spaces: Mapping[str, Space], config: CoderConfig
+) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+    """Picks the image and vector keys that a coder sees.
+
+    Args:
+      spaces: observation space.
+      config: regular expressions, matched from the start of the key.
+
+    Returns:
+      Shapes of images `(H, W, C)` and of vectors (one or two axes), in the order of the
+      space. Scalars and the standard keys are never among them.
+    """
+    shapes = {k: v.shape for k, v in spaces.items() if k not in STANDARD and k[:4] != "log_"}
+    images = {k: s for k, s in shapes.items() if len(s) == 3 and re.match(config.cnn_keys, k)}
+    vectors = {k: s for k, s in shapes.items() if len(s) in (1, 2) and re.match(config.mlp_keys, k)}
+    return images, vectors
+
+
+def check_keys(spaces: Mapping[str, Space], config: Config) -> None:
+    """Raises UserError unless both coders have keys, and images a size they can halve."""
+    for side in ("encoder", "decoder"):
+        coder: CoderConfig = getattr(config, side)
+        images, vectors = observed_keys(spaces, coder)
+        if not images and not vectors:
+            shapes = {k: v.shape for k, v in spaces.items() if k not in STANDARD}
+            raise UserError(
+                f"{side}.cnn_keys {coder.cnn_keys!r} and {side}.mlp_keys {coder.mlp_keys!r} "
+                f"match none of the observations {shapes}"
+            )
+        for key, (height, width, _) in images.items():
+            stages = math.log2(height / coder.minres)
+            if height != width or stages < 1 or not stages.is_integer():
+                raise UserError(
+                    f"image {key!r} is {height}x{width}; expected a square whose side is "
+                    f"{side}.minres ({coder.minres}) times a power of two"
+                )
+        if len({shape[0] for shape in images.values()}) > 1:
+            raise UserError(f"{side}: images of several sizes: {images}")
+
+
+@dataclasses.dataclass(frozen=True)
+class WorldModel:
+    """Encoder, recurrent state-space model, decoder, reward head, continue head.
+
+    Attributes:
+      config: the whole configuration.
+      spaces: observation space.
+      actions: size A of the action vector.
+      dtype: dtype of the computation.
+    """
+
+    config: Config
+    spaces: Mapping[str, Space]
+    actions: int
+    dtype: Any
+
+    @functools.cached_property
+    def images(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the reconstructed images."""
+        return observed_keys(self.spaces, self.config.decoder)[0]
+
+    @functools.cached_property
+    def vectors(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the reconstructed vectors."""
+        return observed_keys(self.spaces, self.config.decoder)[1]
+
+    @functools.cached_property
+    def encoder(self) -> Encoder:
+        """The encoder module."""
+        c = self.config.encoder
+        images, vectors = observed_keys(self.spaces, c)
+        return Encoder(
+            tuple(images), tuple(vectors), c.cnn_depth, c.minres, c.mlp_layers, c.mlp_units,
+            self.dtype,
+        )  # fmt: skip
+
+    @functools.cached_property
+    def embed_size(self) -> int:
+        """Size of the encoder's output."""
+        c = self.config.encoder
+        images, vectors = observed_keys(self.spaces, c)
+        side = next(iter(images.values()))[0] if images else 0
+        stages = int(math.log2(side // c.minres)) if images else 0
+        image = c.minres**2 * c.cnn_depth * 2 ** (stages - 1) if images else 0
+        return image + (c.mlp_units if vectors else 0)
+
+    @functools.cached_property
+    def rssm(self) -> RSSM:
+        """The recurrent module."""
+        c = self.config.rssm
+        return RSSM(
+            c.deter, c.units, c.stoch, c.classes, self.embed_size, self.actions, c.unimix,
+            self.dtype,
+        )  # fmt: skip
+
+    @functools.cached_property
+    def decoder(self) -> dec.Decoder:
+        """The decoder module."""
+        c = self.config.decoder
+        return dec.Decoder(
+            self.images, self.vectors, c.cnn_depth, c.minres, c.mlp_layers, c.mlp_units,
+            self.dtype,
+        )  # fmt: skip
+
+    @functools.cached_property
+    def reward(self) -> Head:
+        """The reward head: two-hot over symlog bins."""
+        c = self.config.reward_head
+        return Head(c.layers, c.units, c.bins, c.outscale, dtype=self.dtype)
+
+    @functools.cached_property
+    def cont(self) -> Head:
+        """The continue head: Bernoulli of not being terminal."""
+        c = self.config.cont_head
+        return Head(c.layers, c.units, 1, c.outscale, scalar=True, dtype=self.dtype)
+
+    @property
+    def feature_size(self) -> int:
+        """Size of the heads' input."""
+        c = self.config.rssm
+        return c.deter + c.stoch * c.classes
+
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        """Names of all losses, as `losses` returns them."""
+        return (*self.images, *self.vectors, "reward", "cont", "dyn", "rep")
+
+    def init(self, key: Array) -> Params:
+        """Draws all parameters, float32."""
+        keys = jax.random.split(key, 5)
+        obs = {k: jnp.zeros((1, *s.shape), s.dtype) for k, s in self.spaces.items()}
+        feat = jnp.zeros((1, self.feature_size))
+        return {
+            "encoder": self.encoder.init(keys[0], obs)["params"],
+            "rssm": self.rssm.init(keys[1])["params"],
+            "decoder": self.decoder.init(keys[2], feat)["params"],
+            "reward": self.reward.init(keys[3], feat)["params"],
+            "cont": self.cont.init(keys[4], feat)["params"],
+        }
+
+    def observe(
+        self,
+        params: Params,
+        batch: Batch,
+        prev_action: Array,
+        noise: Array,
+        carry: State | None = None,
+    ) -> tuple[State, Array, Array]:
+        """Encodes and filters a batch.
+
+        Args:
+          params: world-model parameters.
+          batch: observations `[B, T, ...]`.
+          prev_action: `[B, T, A]`, the action that led to each step.
+          noise: Gumbel noise `[B, T, S, C]`.
+          carry: latent state before the batch; None restarts every row.
+
+        Returns:
+          Posteriors `[B, T, ...]`, prior logits `[B, T, S, C]`, embeddings `[B, T, E]`.
+        """
+        embed = self.encoder.apply({"params": params["encoder"]}, batch)
+        post, prior = self.rssm.apply(
+            {"params": params["rssm"]}, embed, prev_action, batch["is_first"], noise, carry,
+            method="observe",
+        )  # fmt: skip
+        return post, prior, embed
+
+    def losses(
+        self, params: Params, batch: Batch, noise: Array
+    ) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Unweighted losses of every step.
+
+        Args:
+          params: world-model parameters.
+          batch: `[B, T, ...]`: observations, reward, is_first, is_terminal, and action (the
+            one taken after each observation).
+          noise: Gumbel noise `[B, T, S, C]` of the posteriors.
+
+        Returns:
+          Losses `{name: [B, T]}` in full precision, and `post`, `prior` logits, `embed`,
+          `recon`, `reward` and `cont` predictions.
+        """
+        action = full(batch["action"])
+        prev_action = jnp.concatenate([jnp.zeros_like(action[:, :1]), action[:, :-1]], 1)
+        post, prior, embed = self.observe(params, batch, prev_action, noise)
+        feat = features(post)
+        held = jax.lax.stop_gradient(feat)
+        grads = self.config.grad_heads
+        recon = self.decoder.apply(
+            {"params": params["decoder"]}, feat if "decoder" in grads else held
+        )
+        reward = self.reward.apply(
+            {"params": params["reward"]}, feat if "reward" in grads else held
+        )
+        cont = self.cont.apply({"params": params["cont"]}, feat if "cont" in grads else held)
+        losses = {key: dec.image_loss(recon[key], batch[key]) for key in self.images}
+        for key, shape in self.vectors.items():
+            losses[key] = dec.vector_loss(recon[key], batch[key], len(shape))
+        losses["reward"] = twohot_loss(reward, batch["reward"])
+        losses["cont"] = -binary_log_prob(cont, 1.0 - batch["is_terminal"].astype(cont.dtype))
+        sg = jax.lax.stop_gradient
+        free = self.config.free_nats
+        losses["dyn"] = jnp.maximum(categorical_kl(sg(post["logit"]), prior), free)
+        losses["rep"] = jnp.maximum(categorical_kl(post["logit"], sg(prior)), free)
+        aux = {
+            "post": post, "prior": prior, "embed": embed, "recon": recon,
+            "reward": twohot_mean(reward), "cont": jax.nn.sigmoid(cont),
+        }  # fmt: skip
+        return losses, aux
+
+    def imagine(
+        self,
+        params: Params,
+        start: State,
+        policy: Callable[[State, Array], Array],
+        action_noise: Array,
+        noise: Array,
+    ) -> tuple[State, Array]:
+        """Rolls out the prior under a policy; see `RSSM.imagine`."""
+        return self.rssm.apply(
+            {"params": params["rssm"]}, start, policy, action_noise, noise, method="imagine"
+        )
+
+    def predict(self, params: Params, feat: Array) -> tuple[Array, Array]:
+        """Predicted reward and probability to continue, `[...]` each, of features `[..., F]`."""
+        reward = self.reward.apply({"params": params["reward"]}, feat)
+        cont = self.cont.apply({"params": params["cont"]}, feat)
+        return twohot_mean(reward), jax.nn.sigmoid(cont)
+
+    def latent_metrics(self, post: State, prior: Array) -> dict[str, Array]:
+        """Entropies in nats of posterior and prior, averaged."""
+        return {
+            "post_entropy": categorical_entropy(post["logit"]).sum(-1).mean(),
+            "prior_entropy": categorical_entropy(prior).sum(-1).mean(),
+        }
