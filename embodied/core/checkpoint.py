@@ -1,0 +1,283 @@
+"""Checkpoints of one run folder, or of several that are committed together.
+
+    <folder>/checkpoints/<step>/manifest.json     names, sizes, SHA-256 of all files; the state
+    <folder>/checkpoints/<step>/*                 arrays and records
+    <folder>/replay/*                             written once, shared by later checkpoints
+    <root>/checkpoints/<step>.json                of several folders: names all their manifests
+
+Files are written first and the manifest last, by a rename: until then the checkpoint before is the
+newest one. Nothing in them is ever executed, and only plain names inside the folder are read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embodied.core.errors import UserError
+from embodied.core.files import CorruptFile, digest, encode, sync_folder, write_atomic
+
+VERSION = 1
+
+Content = bytes | Mapping[str, np.ndarray]
+
+_NAME = re.compile(r"(checkpoints/\d{12}|replay)/[A-Za-z0-9_][A-Za-z0-9._-]*")
+_LARGEST_MANIFEST = 2**28  # Bytes.
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What a checkpoint holds of one folder.
+
+    Args:
+      state: plain data (numbers, strings, lists, dicts).
+      files: bytes, or named arrays, by file name; written to `checkpoints/<step>/`.
+      replay: likewise, files that are new in `replay/`.
+      kept: names of older files in `replay/` that still belong to it.
+    """
+
+    state: Mapping[str, Any]
+    files: Mapping[str, Content]
+    replay: Mapping[str, Content] = dataclasses.field(default_factory=dict)
+    kept: Sequence[str] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """One folder's part of a checkpoint whose checksums are right.
+
+    Args:
+      folder: the run folder.
+      state: as it was given to `save`.
+      files: path by name, of the files of `checkpoints/<step>/`.
+    """
+
+    folder: Path
+    state: dict[str, Any]
+    files: dict[str, Path]
+
+
+class Checkpoints:
+    """Saves, loads and forgets checkpoints.
+
+    Args:
+      root: the folder whose `checkpoints/` commits; the run folder itself when there is one.
+      folders: the run folders.
+      keep: number of committed checkpoints to keep.
+    """
+
+    def __init__(self, root: Path, folders: Sequence[Path], keep: int = 2) -> None:
+        self._root = root
+        self._folders = list(folders)
+        self._keep = keep
+        self._together = len(folders) > 1 or folders[0] != root
+        # For each good checkpoint, oldest first: the files it needs, by folder.
+        self._good: dict[str, list[dict[str, dict[str, Any]]]] = {}
+
+    def save(self, step: int, parts: Sequence[Part]) -> None:
+        """Writes and commits a checkpoint, then forgets those beyond `keep`.
+
+        Args:
+          step: agent steps done; names the checkpoint.
+          parts: one for each folder.
+
+        Raises:
+          UserError: when the disk refuses; the checkpoints before stay as they are.
+        """
+        name = f"{step:012d}"
+        try:
+            texts, files = zip(*[self._write(f, name, p) for f, p in zip(self._folders, parts)])
+            if self._together:
+                self._commit(name, texts)
+        except OSError as error:
+            newest = max(self._good, default=None)
+            stays = f"the checkpoint of step {int(newest)} stays" if newest else "none is left"
+            raise UserError(
+                f"cannot save the checkpoint of step {step} to {self._root}: {error}; {stays}. "
+                "Free some space and run the same command again"
+            ) from error
+        self._good.pop(name, None)
+        self._good[name] = list(files)
+        while len(self._good) > self._keep:
+            self._good.pop(next(iter(self._good)))
+        self._forget()
+
+    def load(self, say: Any = print) -> list[Saved] | None:
+        """Returns the newest checkpoint that is whole, or None when there is none at all.
+
+        Args:
+          say: is told of each damaged checkpoint that was passed over.
+
+        Raises:
+          UserError: when all are damaged, or one has an unknown version.
+        """
+        names = self._names()
+        for place, name in enumerate(names):
+            try:
+                manifests, saved = self._read(name)
+            except (CorruptFile, OSError, RecursionError) as error:
+                say(f"warning: the checkpoint of step {int(name)} cannot be used: {error}")
+                continue
+            for older in reversed(names[place + 1 :]):
+                self._remember(older)
+            self._good[name] = [manifest["files"] for manifest in manifests]
+            return saved
+        if names:
+            raise UserError(
+                f"none of the {len(names)} checkpoints in {self._root} can be used (see above); "
+                "restore one from a copy, or choose another --logdir"
+            )
+        return None
+
+    def _names(self) -> list[str]:
+        """Returns the committed checkpoints, newest first."""
+        pattern = "*.json" if self._together else "*/manifest.json"
+        found = (self._root / "checkpoints").glob(pattern)
+        names = [path.stem if self._together else path.parent.name for path in found]
+        return sorted((name for name in names if re.fullmatch(r"\d{12}", name)), reverse=True)
+
+    def _write(
+        self, folder: Path, name: str, part: Part
+    ) -> tuple[bytes, dict[str, dict[str, Any]]]:
+        """Writes one folder's files and its manifest; returns the manifest's bytes and files."""
+        target = folder / "checkpoints" / name
+        if target.exists():  # A damaged one, or one whose commit never came.
+            (target / "manifest.json").unlink(missing_ok=True)
+            shutil.rmtree(target)
+        target.mkdir(parents=True)
+        (folder / "replay").mkdir(exist_ok=True)
+        files = {f"replay/{kept}": self._known(folder, f"replay/{kept}") for kept in part.kept}
+        contents = {f"checkpoints/{name}/{key}": value for key, value in part.files.items()}
+        contents |= {f"replay/{key}": value for key, value in part.replay.items()}
+        for path, content in contents.items():
+            if not _NAME.fullmatch(path):
+                raise ValueError(f"not a plain file name: {path}")
+            data = content if isinstance(content, bytes) else encode(content)
+            write_atomic(folder / path, data)
+            files[path] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        text = _seal({"files": files, "state": part.state})
+        write_atomic(target / "manifest.json", text)
+        sync_folder(target.parent)
+        return text, files
+
+    def _commit(self, name: str, texts: Sequence[bytes]) -> None:
+        members = {
+            os.path.relpath(folder, self._root): hashlib.sha256(text).hexdigest()
+            for folder, text in zip(self._folders, texts)
+        }
+        (self._root / "checkpoints").mkdir(exist_ok=True)
+        write_atomic(self._root / "checkpoints" / f"{name}.json", _seal({"members": members}))
+
+    def _read(self, name: str) -> tuple[list[dict[str, Any]], list[Saved]]:
+        """Reads and verifies a checkpoint in all folders."""
+        hashes: dict[str, str] | None = None
+        if self._together:
+            hashes = _open(self._root / "checkpoints" / f"{name}.json", {"members": dict})[
+                "members"
+            ]
+        manifests, saved = [], []
+        for folder in self._folders:
+            path = folder / "checkpoints" / name / "manifest.json"
+            member = os.path.relpath(folder, self._root)
+            if hashes is not None and hashes.get(member) != digest(path):
+                raise CorruptFile(f"{path} is not the one that was committed")
+            manifest = _open(path, {"files": dict, "state": dict})
+            for file, facts in manifest["files"].items():
+                _verify(folder, file, facts)
+            prefix = f"checkpoints/{name}/"
+            files = {
+                file.removeprefix(prefix): folder / file
+                for file in manifest["files"]
+                if file.startswith(prefix)
+            }
+            manifests.append(manifest)
+            saved.append(Saved(folder, manifest["state"], files))
+        return manifests, saved
+
+    def _remember(self, name: str) -> None:
+        """Keeps an older checkpoint's files until it is forgotten, if its manifests are whole."""
+        try:
+            paths = [folder / "checkpoints" / name / "manifest.json" for folder in self._folders]
+            opened = [_open(path, {"files": dict, "state": dict}) for path in paths]
+            self._good[name] = [manifest["files"] for manifest in opened]
+        except (CorruptFile, OSError, RecursionError):
+            return
+
+    def _known(self, folder: Path, file: str) -> dict[str, Any]:
+        place = self._folders.index(folder)
+        for files in reversed(self._good.values()):
+            if file in files[place]:
+                return files[place][file]
+        raise ValueError(f"{file} belongs to no checkpoint")
+
+    def _forget(self) -> None:
+        """Deletes what no kept checkpoint needs; the commit goes first."""
+        if self._together:
+            for path in (self._root / "checkpoints").glob("*.json"):
+                if path.stem not in self._good:
+                    path.unlink(missing_ok=True)
+        for place, folder in enumerate(self._folders):
+            for path in (folder / "checkpoints").iterdir():
+                if path.is_dir() and not path.is_symlink() and path.name not in self._good:
+                    (path / "manifest.json").unlink(missing_ok=True)
+                    shutil.rmtree(path, ignore_errors=True)
+            needed = {file for files in self._good.values() for file in files[place]}
+            for path in (folder / "replay").iterdir():
+                if f"replay/{path.name}" not in needed and path.is_file():
+                    path.unlink(missing_ok=True)
+
+
+def _seal(body: dict[str, Any]) -> bytes:
+    """Returns the body as JSON together with the version and its own checksum."""
+    text = json.dumps(body, sort_keys=True)
+    seal = hashlib.sha256(text.encode()).hexdigest()
+    return json.dumps({"version": VERSION, "sha256": seal, "body": text}).encode()
+
+
+def _open(path: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
+    """Returns the body that `_seal` was given, if whole.
+
+    Raises:
+      CorruptFile: when it is damaged.
+      UserError: when it has an unknown version.
+    """
+    if path.stat().st_size > _LARGEST_MANIFEST:
+        raise CorruptFile(f"{path} is larger than {_LARGEST_MANIFEST} bytes")
+    try:
+        outer = json.loads(path.read_bytes())
+        version, seal, text = outer["version"], outer["sha256"], outer["body"]
+        if version == VERSION:
+            if hashlib.sha256(text.encode()).hexdigest() != seal:
+                raise CorruptFile(f"{path} does not match its checksum")
+            body = json.loads(text)
+            if any(not isinstance(body[key], kind) for key, kind in kinds.items()):
+                raise CorruptFile(f"{path} lacks one of {list(kinds)}")
+            return body
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptFile(f"{path} is damaged: {error}") from error
+    raise UserError(
+        f"{path} has format version {version!r}, this program reads version {VERSION}; use the "
+        "program's version that wrote it, or choose another --logdir"
+    )
+
+
+def _verify(folder: Path, file: str, facts: Any) -> None:
+    """Raises CorruptFile unless the file is inside the folder, of the right size and contents."""
+    path = folder / file
+    if not isinstance(file, str) or not _NAME.fullmatch(file):
+        raise CorruptFile(f"{file!r} is not a plain file name")
+    if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+        raise CorruptFile(f"{path} is missing or lies elsewhere")
+    if not isinstance(facts, dict) or path.stat().st_size != facts.get("bytes"):
+        raise CorruptFile(f"{path} has {path.stat().st_size} bytes, expected {facts}")
+    if digest(path) != facts.get("sha256"):
+        raise CorruptFile(f"{path} does not match its checksum")

@@ -1,0 +1,84 @@
+"""Files that are either whole or absent, and arrays in them that need no trust."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+
+class CorruptFile(Exception):
+    """A file that is damaged, or not what it says it is."""
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Writes a file so that at any moment there is the old one or the whole new one.
+
+    Args:
+      path: where to; the folder must exist.
+      data: its contents.
+
+    Raises:
+      OSError: as the system gives it; the old file is untouched and nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.unlink(missing_ok=True)  # It might be a link to elsewhere.
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(path: Path) -> None:
+    """Makes the folder's entries survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def digest(path: Path) -> str:
+    """Returns the SHA-256 of a file, read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Returns named arrays as a safetensors file.
+
+    Args:
+      arrays: of NumPy's own number types; any shape, zero-dimensional and empty ones included.
+    """
+    return safetensors.numpy.save({k: np.array(v, order="C") for k, v in arrays.items()})
+
+
+def decode(data: bytes, source: object) -> dict[str, np.ndarray]:
+    """Returns the arrays of a safetensors file; nothing in it is ever executed.
+
+    The format's reader refuses a shape that claims more than the file holds, so no more memory is
+    used than the bytes given.
+
+    Args:
+      data: the file.
+      source: what to call it in the message.
+
+    Raises:
+      CorruptFile: when it is not such a file.
+    """
+    try:
+        arrays = safetensors.numpy.load(data)
+        return {name: array.copy() for name, array in arrays.items()}  # Writable.
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise CorruptFile(f"{source} is damaged: {error}") from error

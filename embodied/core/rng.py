@@ -1,0 +1,28 @@
+"""Random numbers as pure functions of a key, so that nothing random has to be remembered."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+
+def generator(purpose: str, seed: int, index: int) -> np.random.Generator:
+    """Returns a counter-based generator that depends on its arguments alone.
+
+    Args:
+      purpose: what it is for, such as `train`; different purposes never share numbers.
+      seed: the member's seed; 0 or more.
+      index: number of the update, or agent step, that it serves.
+    """
+    counter = np.array([0, 0, 0, zlib.crc32(purpose.encode())], np.uint64)
+    return np.random.Generator(np.random.Philox(counter=counter, key=(seed, index)))
+
+
+def derive_seed(*parts: int) -> int:
+    """Returns a seed in [0, 2^31) mixed from whole numbers of 0 or more.
+
+    Args:
+      *parts: such as the member's seed, the agent step and the row of an environment.
+    """
+    return int(np.random.SeedSequence(parts).generate_state(1)[0] >> 1)

@@ -1,0 +1,177 @@
+"""Evaluation: a pure function of a policy, the members' seeds and the agent step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from embodied.core.driver import Driver, Episode
+from embodied.core.env import Env
+from embodied.core.errors import UserError
+from embodied.core.rng import derive_seed
+from embodied.run.config import RunConfig
+from embodied.run.learner import Learner
+
+# (member, index of the environment, seed) -> environment
+MakeEnv = Callable[[int, int, int], Env]
+
+
+class Interrupted(Exception):
+    """The evaluation was asked to stop; nothing of it is kept."""
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What an evaluation found, by member.
+
+    Args:
+      episodes: in the order of rows, and in time within a row.
+      frames: uint8 [T, H, W, C] of the first row's first episode; None without images.
+      errors: of the members whose environment failed; they have no result.
+    """
+
+    episodes: dict[int, list[Episode]]
+    frames: dict[int, np.ndarray | None]
+    errors: dict[int, Exception]
+
+
+def quotas(episodes: int, rows: int) -> np.ndarray:
+    """Returns how many episodes each row plays; rows differ by at most one.
+
+    A fixed number for each row: taking whichever episodes end first would favour short ones.
+
+    Args:
+      episodes: over all rows.
+      rows: environments side by side; no more than `episodes` are used.
+
+    Returns:
+      int64 [rows].
+    """
+    rows = min(rows, episodes)
+    return episodes // rows + (np.arange(rows) < episodes % rows)
+
+
+def evaluate_policy(
+    make_env: MakeEnv,
+    learner: Learner,
+    policy: Any,
+    seeds: Sequence[int],
+    members: Sequence[int],
+    step: int,
+    run: RunConfig,
+    stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Plays `run.eval_eps` episodes with each member in environments made for it.
+
+    Args:
+      make_env: called with member, row and a seed that depends on the member's seed, the step and
+        the row alone.
+      learner: chooses the actions in mode `eval`, with the counter (step, time).
+      policy: a snapshot, or None for the newest parameters.
+      seeds: of all members.
+      members: the members to evaluate.
+      step: agent step that the policy was trained for.
+      run: see `RunConfig`.
+      stop: asked before every step.
+
+    Raises:
+      Interrupted: when `stop` said so.
+    """
+    quota = quotas(run.eval_eps, run.eval_envs)
+    places = [(n, row) for n in members for row in range(len(quota))]
+    threads = len(places) if run.eval_process else 0
+    with ThreadPoolExecutor(threads or 1) as pool:
+        made = pool.map(
+            lambda at: make_env(at[0], at[1], derive_seed(seeds[at[0]], 1, step, at[1])), places
+        )
+        envs: list[list[Env]] = [[] for _ in seeds]
+        for (n, _), env in zip(places, made):
+            envs[n].append(env)
+    driver = Driver(envs, threads)
+    try:
+        return _play(driver, learner, policy, list(members), quota, step, run.video_length, stop)
+    finally:
+        driver.close()
+
+
+def _play(
+    driver: Driver,
+    learner: Learner,
+    policy: Any,
+    members: list[int],
+    quota: np.ndarray,
+    step: int,
+    video_length: int,
+    stop: Callable[[], bool],
+) -> Outcome:
+    left = np.zeros((learner.size, len(quota)), np.int64)
+    left[members] = quota
+    outcome = Outcome({n: [] for n in members}, {}, driver.reset(left > 0))
+    camera = _Camera(driver, members, video_length)
+    carry = learner.initial_carry(len(quota))
+    time = 0
+    while True:
+        for n in outcome.errors:
+            left[n] = 0
+        camera.shoot(driver, left[:, 0] == quota[0])
+        if not left.any():
+            break
+        if stop():
+            raise Interrupted
+        carry, actions = learner.act(carry, driver.obs, (step, time), "eval", policy)
+        episodes, errors = driver.step(actions, left > 0)
+        outcome.errors.update(errors)
+        for episode in episodes:
+            outcome.episodes[episode.member].append(episode)
+            left[episode.member, episode.row] -= 1
+        time += 1
+    for n in members:
+        outcome.episodes[n].sort(key=lambda episode: episode.row)  # Stable: keeps time's order.
+        outcome.frames[n] = camera.frames(n)
+    for n in outcome.errors:
+        del outcome.episodes[n]
+    return outcome
+
+
+class _Camera:
+    """Collects the images of each member's first row."""
+
+    def __init__(self, driver: Driver, members: list[int], length: int) -> None:
+        keys = [
+            key
+            for key, value in driver.obs.items()
+            if value.dtype == np.uint8 and value.ndim == 5 and value.shape[-1] in (1, 3)
+        ]
+        self._key = keys[0] if keys else None
+        self._frames: dict[int, list[np.ndarray]] = {n: [] for n in members}
+        self._length = length
+
+    def shoot(self, driver: Driver, filming: np.ndarray) -> None:
+        """Takes an image of each member for which `filming` [N] still holds."""
+        for n, frames in self._frames.items():
+            if self._key and filming[n] and len(frames) < self._length:
+                frames.append(driver.obs[self._key][n, 0].copy())
+
+    def frames(self, member: int) -> np.ndarray | None:
+        """Returns uint8 [T, H, W, C], or None when there is nothing to see."""
+        return np.stack(self._frames[member]) if self._frames[member] else None
+
+
+def require(errors: dict[int, Exception], seeds: Sequence[int]) -> None:
+    """Raises the first member's error, if any, as one that the user can act on."""
+    for member, error in errors.items():
+        raise UserError(describe(error, seeds[member])) from error
+
+
+def describe(error: Exception, seed: int) -> str:
+    """Returns what to say about an environment that raised."""
+    if isinstance(error, UserError):
+        return f"seed {seed}: {error}; the last checkpoint stays"
+    return (
+        f"an environment of seed {seed} raised {type(error).__name__}: {error}; the last "
+        "checkpoint stays (run.env_process restarts environments that crash)"
+    )

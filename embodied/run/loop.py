@@ -1,0 +1,202 @@
+"""The run loop: one agent step in a fixed order, and what is due between steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from embodied.core.clock import Timer
+from embodied.core.errors import UserError
+from embodied.core.logger import say
+from embodied.core.rng import generator
+from embodied.run.config import crossed, fill_step, updates_due
+from embodied.run.evaluation import Interrupted, Outcome, describe, evaluate_policy
+from embodied.run.reporter import Reporter
+from embodied.run.signals import StopFlag
+from embodied.run.state import RunState, Setup
+
+
+class Loop:
+    """Trains until `run.steps` agent steps or a signal.
+
+    Every agent step has the same order: act with the newest parameters; dispatch the updates that
+    are due, which sample transitions up to the step before; step the environments; insert. So an
+    accelerator computes updates while the environments step, and a run is a function of its seeds.
+
+    Args:
+      setup: what the run is made of.
+      state: a started state.
+      stop: tells when to stop in order.
+    """
+
+    def __init__(self, setup: Setup, state: RunState, stop: StopFlag) -> None:
+        self._setup, self._run, self._learner = setup, setup.run, setup.learner
+        self._state = state
+        self._stop = stop
+        self._timer = Timer()
+        self._reporter = Reporter(setup, state, self._timer)
+        self._background = ThreadPoolExecutor(1)
+        self._evaluation: Future[Outcome] | None = None
+        self._fill = fill_step(setup.run, setup.batch_length)
+
+    def train(self) -> None:
+        """Runs to the end, or until asked to stop; saves in both cases."""
+        state = self._state
+        self._launch()  # What a stop has cut short, and what it has kept from starting.
+        self._evaluate()
+        while state.step < self._run.steps and not self._stop:
+            self._step()
+            self._due()
+        self._collect(wait=True)
+        with self._timer.section("save"):
+            state.save()
+            state.check(wait=True)
+
+    def close(self) -> None:
+        """Abandons background work and closes the logs."""
+        self._stop.name = self._stop.name or "error"
+        self._background.shutdown()
+        self._reporter.close()
+
+    def _step(self) -> None:
+        """Makes one agent step in every environment of every member."""
+        state, timer = self._state, self._timer
+        obs = state.driver.obs
+        with timer.section("policy"):
+            actions = self._act(obs)
+        actions[obs["is_last"]] = 0  # The environment resets next.
+        due = updates_due(state.step, self._run, self._setup.batch_size, self._setup.batch_length)
+        with timer.section("train"):
+            while state.updates < due:
+                self._learner.train(self._batches(state.updates, "train"))
+                state.updates += 1
+        with timer.section("env"):
+            episodes, errors = state.driver.step(actions, state.mask())
+        seeds = self._setup.seeds
+        self._freeze({n: describe(error, seeds[n]) for n, error in errors.items()}, broken=True)
+        self._insert(obs, actions)
+        state.step += self._run.envs
+        for episode in episodes:
+            if episode.member not in state.frozen:
+                self._reporter.episode(episode)
+
+    def _act(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Returns actions [N, E, A]: random ones until the replay is filled, then the policy's."""
+        state, seeds = self._state, self._setup.seeds
+        if state.step < self._fill:
+            space, rows = state.driver.act_space, range(self._run.envs)
+            rngs = [generator("random", seed, state.step) for seed in seeds]
+            return np.array([[space.sample(rng) for _ in rows] for rng in rngs])
+        if state.step == self._fill:  # The policy has not seen how this episode began.
+            obs = {**obs, "is_first": np.ones_like(obs["is_first"])}
+        carry, actions = self._learner.act(state.carry, dict(obs), (state.step,), "train")
+        failed = {
+            n: f"the loss {name!r} of seed {seeds[n]} is no longer finite after update "
+            f"{state.updates:,} (step {state.step:,}); the last good checkpoint stays"
+            for n, name in enumerate(self._learner.failed())
+            if name is not None
+        }
+        self._freeze(failed, broken=False)
+        state.carry = carry
+        return actions
+
+    def _insert(self, obs: Mapping[str, np.ndarray], actions: np.ndarray) -> None:
+        """Stores the step that was acted on; a restarted environment makes it an episode's last."""
+        cut = self._state.driver.obs["is_first"] & ~obs["is_last"]
+        actions[cut] = 0
+        data = {**obs, "is_last": obs["is_last"] | cut, "action": actions}
+        for n in self._state.active:
+            self._state.replays[n].insert({key: value[n] for key, value in data.items()})
+
+    def _batches(self, number: int, purpose: str) -> list[Any]:
+        size = self._setup.batch_size
+        return [replay.sample(number, size, purpose) for replay in self._state.replays]
+
+    def _freeze(self, reasons: Mapping[int, str], broken: bool) -> None:
+        """Takes failed members out; the only one, or the last one, stops the run.
+
+        Args:
+          reasons: by member.
+          broken: whether their environments failed, rather than their learners.
+        """
+        state = self._state
+        for n, reason in reasons.items():
+            if n in state.frozen:
+                continue
+            if len(state.active) == 1:
+                raise UserError(reason)
+            say(f"warning: {reason}; seed {self._setup.seeds[n]} is frozen, the others go on")
+            state.freeze(n, reason, broken)
+
+    def _due(self) -> None:
+        """Does what falls between this agent step and the next."""
+        state, run, timer = self._state, self._run, self._timer
+        state.check()
+        self._collect()
+        if crossed(state.step, run.log_every, run.envs):
+            with timer.section("train"):
+                state.drain()
+            self._reporter.log()
+        if state.updates and crossed(state.step, run.report_every, run.envs):
+            with timer.section("report"):
+                batches = self._batches(state.step, "report")
+                self._reporter.report(self._learner.report(batches, (state.step,)))
+        self._evaluate()
+        if crossed(state.step, run.save_every, run.envs):
+            with timer.section("save"):
+                state.save()
+
+    def _evaluate(self) -> None:
+        """Begins an evaluation if one is due at this step, after joining the one before."""
+        state, run = self._state, self._run
+        due = crossed(state.step, run.eval_every, run.envs) or state.step >= run.steps
+        if not due or not self._setup.make_eval_env or state.evaluated == state.step:
+            return
+        self._collect(wait=True)
+        if state.pending:
+            return  # Asked to stop meanwhile: both are done when the run continues.
+        state.evaluated = state.step
+        state.pending = (state.step, state.updates, self._learner.snapshot())
+        for n in state.active:
+            state.records[n].hold()
+        self._launch()
+
+    def _launch(self) -> None:
+        """Starts the pending evaluation, and waits for it unless it may run beside training."""
+        state, setup = self._state, self._setup
+        if not state.pending or not setup.make_eval_env:
+            return
+        self._evaluation = self._background.submit(
+            evaluate_policy,
+            setup.make_eval_env,
+            self._learner,
+            state.pending[2],
+            setup.seeds,
+            list(state.active),
+            state.pending[0],
+            self._run,
+            lambda: bool(self._stop),
+        )
+        if not self._run.eval_async:
+            with self._timer.section("eval"):
+                self._collect(wait=True)
+
+    def _collect(self, wait: bool = False) -> None:
+        """Writes the results of the evaluation in progress if it is done, or after waiting."""
+        state = self._state
+        if not self._evaluation or not state.pending or not (wait or self._evaluation.done()):
+            return
+        future, self._evaluation = self._evaluation, None
+        try:
+            outcome = future.result()
+        except Interrupted:
+            return  # It stays pending, and is made again when the run continues.
+        step, updates, _ = state.pending
+        state.pending = None
+        seeds = self._setup.seeds
+        errors = {n: describe(error, seeds[n]) for n, error in outcome.errors.items()}
+        self._freeze(errors, broken=False)
+        self._reporter.evaluation(outcome, step, updates)

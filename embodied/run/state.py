@@ -1,0 +1,343 @@
+"""Everything a run has to remember, and how it goes into checkpoints and comes back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embodied.core.checkpoint import Checkpoints, Part, Saved
+from embodied.core.driver import Driver
+from embodied.core.env import Env
+from embodied.core.errors import UserError
+from embodied.core.files import CorruptFile, decode
+from embodied.core.logger import say
+from embodied.core.metrics import Means
+from embodied.core.records import FILES, Records
+from embodied.core.rng import derive_seed
+from embodied.replay import Replay
+from embodied.replay.chunks import ReplayFiles
+from embodied.run.config import RunConfig, fill_step
+from embodied.run.evaluation import MakeEnv
+from embodied.run.learner import Arrays, Learner
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What a run is made of; see `embodied.run.train_eval`."""
+
+    learner: Learner
+    make_env: MakeEnv
+    make_eval_env: MakeEnv | None
+    logdirs: Sequence[Path]
+    seeds: Sequence[int]
+    run: RunConfig
+    batch_size: int
+    batch_length: int
+
+    @property
+    def root(self) -> Path:
+        """The folder that commits: the run folder, or the one around those of a population."""
+        return self.logdirs[0] if len(self.logdirs) == 1 else self.logdirs[0].parent
+
+
+@dataclasses.dataclass
+class Frozen:
+    """A member that takes no further part.
+
+    Args:
+      reason: why.
+      part: its checkpoint at that moment, saved again and again with those of the others.
+    """
+
+    reason: str
+    part: Part
+
+
+class RunState:
+    """The state of a run between two agent steps.
+
+    Args:
+      setup: what the run is made of.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.step = 0  # Agent steps stored.
+        self.updates = 0
+        self.carry: Any = setup.learner.initial_carry(setup.run.envs)
+        self.frozen: dict[int, Frozen] = {}
+        self.pending: tuple[int, int, Any] | None = None  # Evaluation: step, updates, snapshot.
+        size = setup.learner.size
+        self.evaluated = -1  # Agent step at which the last evaluation began.
+        self.episodes = [0] * size  # Training episodes finished.
+        self.returns: list[dict[str, float]] = [{} for _ in range(size)]  # The last, by mode.
+        self.means = [Means() for _ in range(size)]
+        self.records = [Records(folder) for folder in setup.logdirs]
+        self.driver: Driver
+        self.replays: list[Replay]
+        self._files: list[ReplayFiles]
+        self._checkpoints = Checkpoints(setup.root, setup.logdirs, setup.run.keep)
+        self._writer = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
+        self._saved_at: int | None = None
+
+    @property
+    def active(self) -> list[int]:
+        """The members that are not frozen."""
+        return [n for n in range(self.setup.learner.size) if n not in self.frozen]
+
+    def start(self) -> None:
+        """Continues from the newest checkpoint, or begins and saves the first one.
+
+        Raises:
+          UserError: when there are records but no checkpoint, or a checkpoint of another run.
+        """
+        saved = self._checkpoints.load(say)
+        if saved is None:
+            if not all(records.empty for records in self.records):
+                raise UserError(
+                    f"{self.setup.root} has records but no checkpoint to continue from; choose "
+                    "another --logdir, or move the old records away"
+                )
+            self._open([None] * self.setup.learner.size)
+            errors = self.driver.reset(self.mask())
+            for error in errors.values():
+                raise error
+            for records in self.records:
+                records.load(dict.fromkeys(FILES, b""), None)
+            self.save()
+        else:
+            self._load(saved)
+            self._saved_at = self.step
+            say(f"continuing from the checkpoint of step {self.step:,} in {self.setup.root}")
+
+    def mask(self) -> np.ndarray:
+        """Returns which environments take part, bool [N, E]."""
+        mask = np.zeros((self.setup.learner.size, self.setup.run.envs), bool)
+        mask[self.active] = True
+        return mask
+
+    def save(self) -> None:
+        """Takes a checkpoint of this moment and writes it in the background.
+
+        Raises:
+          UserError: when the one before could not be written.
+        """
+        if self._saved_at == self.step:
+            return
+        self.check(wait=True)
+        self.drain()
+        learner = self.setup.learner
+        learned, carries = learner.save(), learner.save_carry(self.carry)
+        policies = learner.save_snapshot(self.pending[2]) if self.pending else None
+        parts = []
+        for n in range(learner.size):
+            if n in self.frozen:
+                part = self.frozen[n].part
+                kept = [*part.kept, *part.replay]
+                self.frozen[n].part = dataclasses.replace(part, replay={}, kept=kept)
+            else:
+                part = self.part(n, learned[n], carries[n], policies[n] if policies else None)
+            parts.append(part)
+        self._saved_at = self.step
+        self._writing = self._writer.submit(self._checkpoints.save, self.step, parts)
+
+    def check(self, wait: bool = False) -> None:
+        """Raises the error of the last save, if it is done (or after waiting for it)."""
+        if self._writing and (wait or self._writing.done()):
+            writing, self._writing = self._writing, None
+            writing.result()
+
+    def close(self) -> None:
+        """Closes the environments and waits for a save in progress."""
+        self._writer.shutdown()
+        if hasattr(self, "driver"):
+            self.driver.close()
+
+    def drain(self) -> None:
+        """Takes the metrics of all updates so far into the means."""
+        names, values = self.setup.learner.drain()
+        for n in self.active:
+            self.means[n].add([f"train/{name}" for name in names], values[:, n])
+
+    def part(
+        self, n: int, learned: Arrays, carry: Arrays, policy: Arrays | None, broken: bool = False
+    ) -> Part:
+        """Returns a member's part of a checkpoint.
+
+        Args:
+          n: index of the member.
+          learned: its learner's arrays.
+          carry: its policy state.
+          policy: its part of the pending evaluation's snapshot.
+          broken: its environments failed and cannot be asked for their state.
+        """
+        obs, states, running = self.driver.save(n, broken)
+        replay, chunks = self._files[n].save(self.step)
+        contents, held = self.records[n].save()
+        loop = {f"obs/{key}": value for key, value in obs.items()}
+        loop |= {f"carry/{key}": value for key, value in carry.items()}
+        loop |= {
+            f"env/{row}": np.frombuffer(data, np.uint8)
+            for row, data in enumerate(states)
+            if data is not None
+        }
+        files: dict[str, Any] = {"learner.safetensors": learned, "loop.safetensors": loop}
+        if policy is not None:
+            files["policy.safetensors"] = policy
+        state = {
+            "seed": int(self.setup.seeds[n]),
+            "batch_length": self.setup.batch_length,
+            "step": self.step,
+            "updates": self.updates,
+            "episodes": self.episodes[n],
+            "returns": self.returns[n],
+            "running": running,
+            "means": self.means[n].save(),
+            "evaluated": self.evaluated,
+            "pending": self.pending[:2] if self.pending else None,
+            "held": held if self.pending else None,
+            "replay": replay,
+            "frozen": None,
+        }
+        kept = [chunk["name"] for chunk in replay["chunks"] if chunk["name"] not in chunks]
+        return Part(state, files | contents, chunks, kept)
+
+    def freeze(self, n: int, reason: str, broken: bool) -> None:
+        """Takes a member out of the run, with its state of this moment.
+
+        Args:
+          n: index of the member.
+          reason: why, for people.
+          broken: as for `part`.
+        """
+        self.drain()
+        self.records[n].release([])
+        learner = self.setup.learner
+        part = self.part(n, learner.save()[n], learner.save_carry(self.carry)[n], None, broken)
+        state = {**part.state, "frozen": reason, "pending": None, "held": None}
+        self.frozen[n] = Frozen(reason, dataclasses.replace(part, state=state))
+
+    def _open(self, states: Sequence[Mapping[str, np.ndarray] | None]) -> None:
+        """Makes environments and replays.
+
+        Args:
+          states: for each member the saved arrays of its loop, None for a new run.
+        """
+        setup, run = self.setup, self.setup.run
+        envs: list[list[Env]] = [[] for _ in setup.seeds]
+        for n in self.active:
+            for row in range(run.envs):
+                arrays = states[n]
+                # One that could not save its state starts afresh with numbers of its own.
+                since = 0 if arrays is None or f"env/{row}" in arrays else self.step
+                envs[n].append(setup.make_env(n, row, derive_seed(setup.seeds[n], 0, since, row)))
+        self.driver = Driver(envs, run.envs * setup.learner.size if run.env_process else 0)
+        first = envs[self.active[0]][0]
+        if not first.savable:
+            say(
+                "note: this environment cannot save its state; a resumed run starts new episodes "
+                "and so differs from an undisturbed one"
+            )
+        spaces = {**first.obs_space, **first.act_space}
+        capacity = min(run.replay_size, run.steps)
+        self.repeat = first.repeat
+        self.replays = [
+            Replay(
+                spaces,
+                capacity,
+                run.envs,
+                setup.batch_length,
+                seed,
+                setup.learner.make_store(spaces, capacity),
+            )
+            for seed in setup.seeds
+        ]
+        most = (self.replays[0].ring - setup.batch_length + 1) * run.envs
+        if most < run.train_fill:
+            raise UserError(
+                f"run.train_fill is {run.train_fill} windows, but a replay of {capacity} steps has "
+                f"only {most}; lower it, or raise run.replay_size and run.steps"
+            )
+        self._files = [ReplayFiles(replay) for replay in self.replays]
+        size = sum(replay.store.nbytes for replay in self.replays)
+        say(
+            f"replay: {len(self.replays)} x {capacity:,} steps, {size / 1e9:.2f} GB; training "
+            f"starts at step {fill_step(run, setup.batch_length):,}"
+        )
+
+    def _load(self, saved: Sequence[Saved]) -> None:
+        """Takes over a checkpoint."""
+        setup, learner = self.setup, self.setup.learner
+        try:
+            self._compare(saved)
+            arrays = [
+                {
+                    key: decode(path.read_bytes(), path)
+                    for key, path in part.files.items()
+                    if key.endswith(".safetensors")
+                }
+                for part in saved
+            ]
+            for n, part in enumerate(saved):
+                if part.state["frozen"] and learner.size > 1:
+                    self._keep_frozen(n, part)
+            lead = saved[self.active[0]].state if self.active else saved[0].state
+            self.step, self.updates = lead["step"], lead["updates"]
+            loops = [files["loop.safetensors"] for files in arrays]
+            self.evaluated = lead["evaluated"]
+            self._open(loops)
+            learner.load([files["learner.safetensors"] for files in arrays])
+            self.carry = learner.load_carry([_under("carry/", loop) for loop in loops])
+            if lead["pending"]:
+                spare = arrays[self.active[0]]["policy.safetensors"]  # For those frozen since.
+                policy = learner.load_snapshot(
+                    [files.get("policy.safetensors", spare) for files in arrays]
+                )
+                self.pending = (*lead["pending"], policy)
+            for n, part in enumerate(saved):
+                self._load_member(n, part, loops[n])
+        except (KeyError, TypeError, ValueError, IndexError, CorruptFile) as error:
+            raise UserError(
+                f"the checkpoint in {setup.root} is not one of this run: {error!r}; choose another "
+                "--logdir"
+            ) from error
+
+    def _load_member(self, n: int, part: Saved, loop: Arrays) -> None:
+        state = part.state
+        self._files[n].load(state["replay"], part.folder / "replay")
+        if n in self.frozen:
+            return
+        rows = range(self.setup.run.envs)
+        states = [loop[f"env/{r}"].tobytes() if f"env/{r}" in loop else None for r in rows]
+        self.driver.load(n, _under("obs/", loop), states, state["running"])
+        self.episodes[n] = int(state["episodes"])
+        self.returns[n] = dict(state["returns"])
+        self.means[n].load(state["means"])
+        contents = {name: part.files[name].read_bytes() for name in FILES}
+        self.records[n].load(contents, state["held"])
+
+    def _keep_frozen(self, n: int, part: Saved) -> None:
+        files = {name: path.read_bytes() for name, path in part.files.items()}
+        kept = [chunk["name"] for chunk in part.state["replay"]["chunks"]]
+        self.frozen[n] = Frozen(part.state["frozen"], Part(part.state, files, {}, kept))
+
+    def _compare(self, saved: Sequence[Saved]) -> None:
+        """Refuses a checkpoint of other seeds or window lengths."""
+        for seed, part in zip(self.setup.seeds, saved):
+            now = {"seed": seed, "batch_length": self.setup.batch_length}
+            then = {key: part.state[key] for key in now}
+            if now != then:
+                raise UserError(
+                    f"{part.folder} holds a run with {then}, this one has {now}; choose another "
+                    "--logdir"
+                )
+
+
+def _under(prefix: str, arrays: Arrays) -> Arrays:
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

@@ -1,0 +1,100 @@
+"""Training with an evaluation every so many steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from embodied.core.errors import UserError
+from embodied.core.lock import Lock
+from embodied.core.logger import say
+from embodied.run.config import RunConfig
+from embodied.run.evaluation import MakeEnv
+from embodied.run.learner import Learner
+from embodied.run.loop import Loop
+from embodied.run.signals import StopFlag
+from embodied.run.state import RunState, Setup
+
+
+def train_eval(
+    learner: Learner,
+    make_env: MakeEnv,
+    make_eval_env: MakeEnv | None,
+    logdirs: Sequence[Path],
+    seeds: Sequence[int],
+    run: RunConfig,
+    batch_size: int,
+    batch_length: int,
+) -> dict[str, Any]:
+    """Trains all members, or continues from their last checkpoint, until the end or a signal.
+
+    Args:
+      learner: N agents.
+      make_env: called with (member, index, seed) for each training environment.
+      make_eval_env: likewise for evaluations; None for no evaluation.
+      logdirs: one folder for each member; those of a population lie side by side in one folder,
+        which commits their checkpoints together.
+      seeds: of the members, 0 or more.
+      run: see `RunConfig`.
+      batch_size: windows B of an update.
+      batch_length: steps T of a window.
+
+    Returns:
+      `step`, `updates`, `finished`, `signal` (name of the signal that stopped the run, or None)
+      and `members`: for each `seed`, `logdir`, `returns` (the last by mode), `frozen` (why, or
+      None).
+
+    Raises:
+      UserError: when the folder is in use or holds another run, a disk refuses, an environment
+        fails, or a loss is no longer finite.
+    """
+    logdirs = [Path(folder) for folder in logdirs]
+    if not len(logdirs) == len(seeds) == learner.size:
+        raise ValueError(f"{learner.size} members, {len(seeds)} seeds, {len(logdirs)} folders")
+    setup = Setup(learner, make_env, make_eval_env, logdirs, seeds, run, batch_size, batch_length)
+    if any(folder.parent != setup.root for folder in logdirs) and len(logdirs) > 1:
+        raise UserError(f"the folders of a population must lie in one folder, got {logdirs}")
+    with StopFlag() as stop:
+        locks = []
+        state = None
+        try:
+            for folder in dict.fromkeys([setup.root, *logdirs]):
+                folder.mkdir(parents=True, exist_ok=True)
+                locks.append(Lock(folder))
+            state = RunState(setup)
+            state.start()
+            loop = Loop(setup, state, stop)
+            try:
+                loop.train()
+            finally:
+                loop.close()
+            return _summary(setup, state, stop)
+        finally:
+            if state:
+                state.close()
+            for lock in locks:
+                lock.release()
+
+
+def _summary(setup: Setup, state: RunState, stop: StopFlag) -> dict[str, Any]:
+    finished = state.step >= setup.run.steps and not state.pending
+    signal = None if finished else stop.name
+    if signal:
+        say(f"stopped by {signal} at step {state.step:,}; the same command line continues the run")
+    members = [
+        {
+            "seed": int(seed),
+            "logdir": str(folder),
+            "returns": dict(state.returns[n]),
+            "frozen": state.frozen[n].reason if n in state.frozen else None,
+        }
+        for n, (seed, folder) in enumerate(zip(setup.seeds, setup.logdirs))
+    ]
+    return {
+        "step": state.step,
+        "updates": state.updates,
+        "finished": finished,
+        "signal": signal,
+        "members": members,
+    }

@@ -1,0 +1,103 @@
+"""The loop from end to end with a learner of a few numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_learner import FakeLearner
+
+import embodied.envs
+from embodied.core.env import Env
+from embodied.run import RunConfig, train_eval
+
+SMALL: dict[str, Any] = {
+    "steps": 120,
+    "envs": 2,
+    "train_ratio": 8.0,
+    "train_fill": 10,
+    "log_every": 20,
+    "report_every": 40,
+    "eval_every": 60,
+    "eval_eps": 5,
+    "eval_envs": 3,
+    "save_every": 30,
+}
+
+
+def make_env(member: int, index: int, seed: int) -> Env:
+    return embodied.envs.make("dummy_disc", seed, {"size": 8})
+
+
+def train(folder: Path, learner: FakeLearner | None = None, **settings: Any) -> dict[str, Any]:
+    learner = learner or FakeLearner([3], make_env(0, 0, 0).act_space["action"])
+    run = RunConfig(**{**SMALL, **settings})
+    return train_eval(learner, make_env, make_env, [folder], [3], run, 2, 4)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_run_folder(tmp_path: Path) -> None:
+    summary = train(tmp_path)
+    assert summary["finished"] and summary["step"] == 120
+    # 2 streams x (n - 3) windows >= 10 first at n = 8, step 16; an update every 8 / 8 = 1 agent
+    # step afterwards; the last step acted on 118 stored ones.
+    assert summary["updates"] == 118 - 16
+    metrics = lines(tmp_path / "metrics.jsonl")
+    assert [line["step"] for line in metrics if "train/reward" in line] == [
+        20,
+        40,
+        60,
+        80,
+        100,
+        120,
+    ]
+    assert [line["step"] for line in metrics if "eval/return" in line] == [60, 120]
+    assert [line["step"] for line in metrics if "report/weight" in line] == [40, 80, 120]
+    assert (tmp_path / "videos" / "eval-episode-000000060.gif").stat().st_size > 100
+    assert list(tmp_path.glob("events.out.tfevents.*"))
+
+
+def test_episode_lines_have_every_field_and_evaluations_are_blocks(tmp_path: Path) -> None:
+    train(tmp_path)
+    episodes = lines(tmp_path / "episodes.jsonl")
+    fields = ["mode", "step", "frame", "updates", "episode", "return", "length", "seed"]
+    assert all(list(line) == [*fields, "terminated"] for line in episodes)
+    numbers = [line["episode"] for line in episodes if line["mode"] == "eval"]
+    assert numbers == [*range(5), *range(5)]
+    training = [line["episode"] for line in episodes if line["mode"] == "train"]
+    assert training == list(range(len(training))) and len(training) >= 4
+
+
+def test_equal_seeds_give_equal_runs(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        train(tmp_path / name)
+    for file in ("metrics.jsonl", "episodes.jsonl"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+@pytest.mark.parametrize("task", ["dummy_disc", "dummy_cont"])
+def test_stored_actions_are_zero_where_an_episode_ends(task: str, tmp_path: Path) -> None:
+    seen = []
+
+    def make(member: int, index: int, seed: int) -> Env:
+        return embodied.envs.make(task, seed, {"size": 8, "length": 5})
+
+    class Watch(FakeLearner):
+        def train(self, batches: list[dict[str, np.ndarray]]) -> None:
+            seen.append(batches[0])
+            super().train(batches)
+
+    learner = Watch([0], make(0, 0, 0).act_space["action"])
+    train_eval(learner, make, None, [tmp_path], [0], RunConfig(**SMALL), 2, 4)
+    last = np.concatenate([batch["is_last"].reshape(-1) for batch in seen])
+    actions = np.concatenate(
+        [batch["action"].reshape(len(batch["action"]) * 4, -1) for batch in seen]
+    )
+    assert last.any() and not actions[last].any()
+    assert np.abs(actions[~last]).sum(-1).all()
