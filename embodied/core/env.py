@@ -28,7 +28,6 @@ class Env(Protocol):
       act_space: `{'action': Space}`: one-hot float32 (A,) with `discrete=True`, or float32 (A,)
         in [-1, 1].
       repeat: frames of the underlying simulation for each agent step.
-      savable: whether `save` returns a state from which `load` continues exactly.
 
     All randomness comes from the seed given to the constructor.
     """
@@ -36,7 +35,11 @@ class Env(Protocol):
     obs_space: dict[str, Space]
     act_space: dict[str, Space]
     repeat: int
-    savable: bool
+
+    @property
+    def savable(self) -> bool:
+        """Whether `save` returns a state from which `load` continues exactly."""
+        ...
 
     def step(self, action: np.ndarray) -> Obs:
         """Advances by one agent step.

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from embodied.core.env import Env
 from embodied.core.errors import UserError, nearest
+from embodied.core.parallel import ProcessEnv
+from embodied.core.rng import derive_seed
 from embodied.core.wrappers import CheckedEnv
 
-_SUITES = ("atari", "catch", "distract", "dummy")
+_SUITES = ("atari", "catch", "distract", "dmc", "dummy", "gym")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +80,32 @@ def make(task: str, seed: int, options: Mapping[str, Any] | None = None) -> Chec
         )
     env = suite.make(rest, int(seed), parse_options(suite, options or {}))
     return CheckedEnv(env, task)
+
+
+def make_process(
+    task: str,
+    seed: int,
+    options: Mapping[str, Any] | None = None,
+    timeout: float = 60.0,
+) -> ProcessEnv:
+    """Returns an environment like `make`, in a process of its own that is restarted on faults.
+
+    Args:
+      task: as in `make`.
+      seed: as in `make`; after each restart the environment has another seed made from it.
+      options: as in `make`.
+      timeout: seconds that a step may take before it counts as hanging.
+
+    Raises:
+      UserError: as in `make`.
+    """
+    start = functools.partial(_restarted, task, int(seed), dict(options or {}))
+    return ProcessEnv(start, task, timeout)
+
+
+def _restarted(task: str, seed: int, options: Mapping[str, Any], restarts: int) -> CheckedEnv:
+    # The same seed would play the same episodes again, into the same fault if it repeats.
+    return make(task, derive_seed(seed, restarts) if restarts else seed, options)
 
 
 def parse_options(suite: Suite, options: Mapping[str, Any]) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -46,6 +48,21 @@ def unpack(data: bytes) -> Any:
         raise UserError(
             f"the saved environment state is damaged ({error}); go back to an older checkpoint"
         ) from error
+
+
+def plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns those attributes of an object that `pack` can encode, generators left out.
+
+    Args:
+      attributes: such as `vars(object)`.
+    """
+    found = {}
+    for key, value in attributes.items():
+        if not isinstance(value, np.random.Generator | np.random.RandomState):
+            with contextlib.suppress(TypeError):
+                _encode(value, {})
+                found[key] = value
+    return found
 
 
 def expect(state: Any, keys: set[str], name: str) -> dict[str, Any]:

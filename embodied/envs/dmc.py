@@ -1,0 +1,225 @@
+"""dm_control's suite: vectors, rendered images, or both."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+from typing import Any
+
+import numpy as np
+
+from embodied.core.env import STANDARD_SPACES, Obs, standard_obs
+from embodied.core.errors import UserError, nearest
+from embodied.core.space import Space
+from embodied.envs import state as states
+
+GL_HELP = (
+    "set MUJOCO_GL to 'egl' (Debian and Ubuntu: apt-get install libegl1 libgl1-mesa-dri) or to "
+    "'osmesa' (apt-get install libosmesa6)"
+)
+_CAMERAS = {"quadruped": 2}  # Domains whose first camera does not follow the body.
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Settings of dm_control.
+
+    Args:
+      image: render the observation `image`, uint8 (size, size, 3).
+      vectors: give the task's own observations, float32, scalars as (1,).
+      size: pixels along each side of the image.
+      camera: number of the camera; -1 for the domain's usual one.
+      repeat: control steps for which an action is held; their rewards are summed.
+    """
+
+    image: bool = True
+    vectors: bool = True
+    size: int = 64
+    camera: int = -1
+    repeat: int = 2
+
+    def __post_init__(self) -> None:
+        if not (self.image or self.vectors):
+            raise UserError("env.dmc.image and env.dmc.vectors are both off: nothing to observe")
+        for key in ("size", "repeat"):
+            if getattr(self, key) < 1:
+                raise UserError(f"env.dmc.{key} must be at least 1, got {getattr(self, key)}")
+
+
+def tasks() -> tuple[str, ...]:
+    """Returns nothing: the names are known only to dm_control, which is an extra."""
+    return ()
+
+
+def make(task: str, seed: int, options: Options) -> DMC:
+    """Returns a task of the suite, such as `walker_walk` or `ball_in_cup_catch`."""
+    return DMC(task, seed, options)
+
+
+def load_suite(render: bool) -> Any:
+    """Imports dm_control's suite with a rendering backend that works without a display.
+
+    Args:
+      render: whether images are wanted; without, a machine that cannot render will do.
+
+    Raises:
+      UserError: when dm_control is not installed, or images are wanted and cannot be rendered.
+    """
+    chosen = "MUJOCO_GL" in os.environ
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    try:
+        return importlib.import_module("dm_control.suite")
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"dm_control tasks need the extra [dmc]: pip install harmony-dreamerv3[dmc] ({error})"
+        ) from error
+    except Exception as error:  # PyOpenGL fails with whatever comes first where a library lacks.
+        if render:
+            raise UserError(
+                f"cannot render with MUJOCO_GL={os.environ['MUJOCO_GL']}: {error!r}; " + GL_HELP
+            ) from error
+    if not chosen:
+        os.environ["MUJOCO_GL"] = "disabled"
+        os.environ.pop("PYOPENGL_PLATFORM", None)
+    return importlib.import_module("dm_control.suite")
+
+
+class DMC:
+    """One task of the dm_control suite, with actions rescaled to [-1, 1].
+
+    Args:
+      task: `<domain>_<task>`.
+      seed: of the task's initial states.
+      options: see `Options`.
+
+    Raises:
+      UserError: unknown task, missing package, or rendering that is impossible here.
+    """
+
+    savable = True
+
+    def __init__(self, task: str, seed: int, options: Options) -> None:
+        suite = load_suite(options.image)
+        names = {"_".join(name): name for name in suite.ALL_TASKS}
+        if task not in names:
+            raise UserError(f"unknown task 'dmc_{task}'{nearest(task, names)}")
+        domain, name = names[task]
+        self._name = f"dmc_{task}"
+        self._options = options
+        self._camera = options.camera if options.camera >= 0 else _CAMERAS.get(domain, 0)
+        self._env = suite.load(domain, name, task_kwargs={"random": seed})
+        cameras = self._env.physics.model.ncam
+        if options.image and self._camera >= cameras:
+            raise UserError(f"env.dmc.camera {self._camera}: {self._name} has {cameras} cameras")
+        self._model = _arrays(self._env.physics.model.ptr)  # As it was before any episode.
+        self._over = True
+        self.repeat = options.repeat
+        self.obs_space: dict[str, Space] = dict(STANDARD_SPACES)
+        if options.image:
+            self.obs_space["image"] = Space(np.uint8, (options.size, options.size, 3), 0, 255)
+        if options.vectors:
+            for key, spec in self._env.observation_spec().items():
+                self.obs_space[key] = Space(np.float32, spec.shape or (1,))
+        spec = self._env.action_spec()
+        self._low, self._high = spec.minimum, spec.maximum
+        self.act_space: dict[str, Space] = {"action": Space(np.float32, spec.shape, -1, 1)}
+        if options.image:
+            self._render()  # Fails here, at the start, rather than in the first step.
+
+    def step(self, action: np.ndarray) -> Obs:
+        """Holds one action for `repeat` control steps; see `Env.step`."""
+        if self._over:
+            self._over = False
+            found = self._env.reset()
+            return self._obs(found.observation, standard_obs(is_first=True))
+        wanted = self._low + (np.asarray(action, np.float64) + 1) / 2 * (self._high - self._low)
+        reward = 0.0
+        for _ in range(self._options.repeat):
+            found = self._env.step(wanted)
+            reward += float(found.reward or 0.0)
+            if found.last():
+                break
+        self._over = found.last()
+        terminal = self._over and found.discount == 0  # A time limit keeps its discount of 1.
+        flags = standard_obs(reward, is_last=self._over, is_terminal=terminal)
+        return self._obs(found.observation, flags)
+
+    def _obs(self, vectors: Any, obs: Obs) -> Obs:
+        if self._options.vectors:
+            for key, value in vectors.items():
+                obs[key] = np.asarray(value, np.float32).reshape(self.obs_space[key].shape)
+        if self._options.image:
+            obs["image"] = self._render()
+        return obs
+
+    def _render(self) -> np.ndarray:
+        size = self._options.size
+        try:
+            return self._env.physics.render(size, size, camera_id=self._camera)
+        except Exception as error:  # EGL, OSMesa and MuJoCo each have errors of their own.
+            raise UserError(
+                f"{self._name}: cannot render with MUJOCO_GL={os.environ.get('MUJOCO_GL')}: "
+                f"{error!r}; {GL_HELP}, or observe vectors only (env.dmc.image False)"
+            ) from error
+
+    def save(self) -> bytes:
+        """Returns MuJoCo's integration state, what the task changed in the model, and counters."""
+        import mujoco
+
+        physics, task = self._env.physics, self._env.task
+        model, data = physics.model.ptr, physics.data.ptr
+        kind = mujoco.mjtState.mjSTATE_INTEGRATION
+        integration = np.zeros(mujoco.mj_stateSize(model, kind), np.float64)
+        mujoco.mj_getState(model, data, integration, kind)
+        now = _arrays(model)
+        return states.pack(
+            {
+                "integration": integration,
+                "model": {k: v for k, v in now.items() if not np.array_equal(v, self._model[k])},
+                "random": task.random,
+                "task": states.plain(vars(task)),
+                "count": self._env._step_count,
+                "reset": self._env._reset_next_step,
+                "over": self._over,
+            }
+        )
+
+    def load(self, data: bytes) -> None:
+        """Restores what `save` returned."""
+        import mujoco
+
+        keys = {"integration", "model", "random", "task", "count", "reset", "over"}
+        state = states.expect(states.unpack(data), keys, self._name)
+        physics, task = self._env.physics, self._env.task
+        model = physics.model.ptr
+        for key, value in {**self._model, **state["model"]}.items():
+            getattr(model, key)[:] = value
+        kind = mujoco.mjtState.mjSTATE_INTEGRATION
+        mujoco.mj_setState(model, physics.data.ptr, state["integration"], kind)
+        # What depends on positions and velocities, as dm_control leaves it after every step.
+        mujoco.mj_step1(model, physics.data.ptr)
+        task.random.set_state(state["random"])
+        vars(task).update(state["task"])
+        self._env._step_count = state["count"]
+        self._env._reset_next_step = state["reset"]
+        self._over = state["over"]
+        if self._options.image and model.nhfield:
+            with physics.contexts.gl.make_current() as context:
+                upload = mujoco.mjr_uploadHField
+                context.call(upload, model, physics.contexts.mujoco.ptr, 0)
+
+    def close(self) -> None:
+        """Frees the rendering context."""
+        self._env.close()
+
+
+def _arrays(model: Any) -> dict[str, np.ndarray]:
+    """Returns copies of the numbers that describe a model; meshes, skins, textures left out."""
+    skipped = ("_", "mesh", "skin", "tex")
+    found = {key: getattr(model, key) for key in dir(model) if not key.startswith(skipped)}
+    return {
+        key: value.copy()
+        for key, value in found.items()
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    }

@@ -1,0 +1,83 @@
+"""The state of a Gymnasium environment: the attributes of it and of its wrappers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from embodied.core.errors import UserError
+from embodied.envs import state as states
+
+if TYPE_CHECKING:
+    from embodied.envs.gym import Gym
+
+# Attributes that never change after an environment was made.
+_CONSTANT = {"env", "metadata", "spec", "_cached_spec", "reward_range"}
+
+
+def layer_state(layer: Any) -> dict[str, Any]:
+    """Returns the changing attributes of one environment or wrapper.
+
+    Raises:
+      TypeError: when some attribute is more than plain data, so that the state is not all here.
+    """
+    import gymnasium
+
+    found: dict[str, Any] = {}
+    for key, value in vars(layer).items():
+        constant = key in _CONSTANT or isinstance(value, gymnasium.Space) or callable(value)
+        if isinstance(value, np.random.Generator):
+            found[key] = {"generator": value.bit_generator.state}
+        elif not constant:
+            found[key] = {"plain": value}
+    states.pack(found)
+    return found
+
+
+def set_layer_state(layer: Any, saved: dict[str, Any]) -> None:
+    """Puts back what `layer_state` returned."""
+    for key, entry in saved.items():
+        if "generator" in entry:
+            generator = np.random.default_rng(0)
+            states.set_rng(generator, entry["generator"])
+            setattr(layer, key, generator)
+        else:
+            setattr(layer, key, entry["plain"])
+
+
+def can_save(env: Gym, twin: Callable[[], Gym]) -> bool:
+    """Returns whether a twin that loads the state goes on exactly alike; tried, not assumed.
+
+    Args:
+      env: fresh; it is fresh again afterwards.
+      twin: makes another environment like it, with another seed.
+    """
+    import gymnasium
+
+    if not all(type(layer).__module__.startswith("gymnasium.") for layer in env.layers()):
+        return False  # Code of somebody else's may keep state where we cannot see it.
+    other = None
+    env.savable = True
+    try:
+        start = env.save()
+        other = twin()
+        rng = np.random.default_rng(0)
+        for point in range(4):  # Before the first episode, and at three places within.
+            data = env.save()
+            assert data is not None
+            other.load(data)
+            for _ in range(1 + 10 * point):
+                action = env.act_space["action"].sample(rng)
+                ours, theirs = env.step(action), other.step(action)
+                if any(not np.array_equal(ours[key], theirs[key]) for key in ours):
+                    return False
+        assert start is not None
+        env.load(start)
+        return True
+    except (TypeError, AttributeError, UserError, gymnasium.error.Error):
+        return False
+    finally:
+        if other is not None:
+            other.close()

@@ -1,0 +1,220 @@
+"""Environments in processes: faults are survived and named, nothing is left behind."""
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+import embodied.envs
+from embodied.core.errors import UserError
+from embodied.core.parallel import ProcessEnv
+
+# Written to a folder on the import path, since the spawned process imports it by name.
+FAULTY = """
+import os, time
+import numpy as np
+from embodied.core.wrappers import CheckedEnv
+from embodied.envs.dummy import Dummy, Options
+
+
+class Faulty(Dummy):
+    def __init__(self, fault, when, restarts, always=False):
+        super().__init__(True, restarts, Options(image=False, length=10_000, death=0.0))
+        self.fault = fault if always or restarts == 0 else None
+        self.when = when
+        self.calls = 0
+        if self.fault == "ctor":
+            raise ValueError("cannot be made")
+
+    def step(self, action):
+        obs = super().step(action)
+        self.calls += 1
+        if self.calls > self.when and self.fault:
+            if self.fault == "raise":
+                raise ValueError("the sky is falling")
+            if self.fault == "eof":
+                raise EOFError("of our own file")
+            if self.fault == "exit":
+                os._exit(7)
+            if self.fault == "hang":
+                time.sleep(1000)
+            if self.fault == "nan":
+                obs["vector"][2] = np.nan
+            if self.fault == "shape":
+                obs["vector"] = np.zeros(3, np.float32)
+        return obs
+
+
+def make(fault, when, restarts, always=False):
+    return CheckedEnv(Faulty(fault, when, restarts, always), "dummy_faulty")
+"""
+
+
+@pytest.fixture
+def faulty(tmp_path, monkeypatch):
+    (tmp_path / "faulty_env.py").write_text(FAULTY)
+    monkeypatch.syspath_prepend(tmp_path)
+    import faulty_env
+
+    yield faulty_env.make
+    sys.modules.pop("faulty_env")
+
+
+ACTION = np.array([1, 0, 0, 0], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("raise", "the sky is falling"),
+        ("eof", "of our own file"),
+        ("exit", "exit code 7"),
+        ("hang", "exit code 1"),
+    ],
+)
+def test_a_fault_starts_a_new_episode_with_a_warning(faulty, fault, words):
+    env = ProcessEnv(functools.partial(faulty, fault, 3), "dummy_faulty", timeout=0.5)
+    assert env.step(ACTION)["is_first"]
+    for _ in range(2):
+        assert not env.step(ACTION)["is_first"]
+        assert not env.restarted
+    with pytest.warns(RuntimeWarning, match=rf"(?s)dummy_faulty: restart number 1.*{words}"):
+        obs = env.step(ACTION)
+    assert obs["is_first"] and obs["reward"] == 0
+    assert env.restarted and env.restarts == 1
+    for _ in range(5):
+        assert not env.step(ACTION)["is_first"]
+        assert not env.restarted
+    env.close()
+
+
+def test_a_stopped_process_is_killed_by_the_parent(faulty, monkeypatch):
+    monkeypatch.setattr("embodied.core.parallel._GRACE", 0.2)
+    env = ProcessEnv(functools.partial(faulty, None, 0), "dummy_faulty", timeout=0.3)
+    env.step(ACTION)
+    pid = env._process.pid
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.warns(RuntimeWarning, match="hung for more than 0.3 seconds"):
+        assert env.step(ACTION)["is_first"]
+    assert not _alive(pid)
+    env.close()
+
+
+def test_killed_between_steps(faulty):
+    env = ProcessEnv(functools.partial(faulty, None, 0), "dummy_faulty")
+    env.step(ACTION)
+    os.kill(env._process.pid, signal.SIGKILL)
+    with pytest.warns(RuntimeWarning, match="SIGKILL"):
+        assert env.save() is None
+    assert env.restarted
+    assert env.step(ACTION)["is_first"]
+    env.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [("nan", r"'vector'.*nan at \(2,\)"), ("shape", r"\(3,\)")]
+)
+def test_garbage_stops_with_the_key(faulty, fault, words):
+    env = ProcessEnv(functools.partial(faulty, fault, 1), "dummy_faulty")
+    env.step(ACTION)
+    with pytest.raises(UserError, match=rf"dummy_faulty: .*{words}"):
+        env.step(ACTION)
+    assert env.restarts == 0
+    env.close()
+
+
+def test_gives_up_after_the_limit(faulty):
+    env = ProcessEnv(functools.partial(faulty, "raise", 0, always=True), "dummy_faulty", limit=1)
+    with (
+        pytest.warns(RuntimeWarning, match="restart number 1"),
+        pytest.raises(UserError, match=r"(?s)failed 2 times.*Traceback.*the sky is falling"),
+    ):
+        env.step(ACTION)
+    env.close()
+
+
+def test_an_environment_that_cannot_be_made(faulty):
+    with pytest.raises(UserError, match=r"(?s)dummy_faulty.*cannot be made"):
+        ProcessEnv(functools.partial(faulty, "ctor", 0), "dummy_faulty")
+    with pytest.raises(UserError, match="did you mean 'imag"):
+        embodied.envs.make_process("dummy_disc", 0, {"imaeg": True})
+
+
+def test_equals_the_environment_in_this_process():
+    here, there = (make("dummy_disc", 3) for make in _makers())
+    assert there.obs_space == here.obs_space and there.act_space == here.act_space
+    rng = np.random.default_rng(0)
+    state = None
+    for step in range(60):
+        action = here.act_space["action"].sample(rng)
+        ours, theirs = here.step(action), there.step(action)
+        assert ours.keys() == theirs.keys()
+        for key in ours:
+            np.testing.assert_array_equal(ours[key], theirs[key], err_msg=f"{key} at {step}")
+        if step == 30:
+            state = there.save()
+    assert state is not None
+    there.load(state)
+    here.load(state)
+    np.testing.assert_array_equal(here.step(ACTION)["image"], there.step(ACTION)["image"])
+    there.close()
+    there.close()
+
+
+def _makers():
+    return embodied.envs.make, embodied.envs.make_process
+
+
+@pytest.mark.parametrize("end", ["exit", "kill", "interrupt"])
+def test_no_process_outlives_the_parent(tmp_path, end):
+    script = tmp_path / "parent.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import time
+            import numpy as np
+            import embodied.envs
+
+            if __name__ == "__main__":
+                env = embodied.envs.make_process("dummy_disc", 0, {"image": False})
+                env.step(None)
+                print(env._process.pid, flush=True)
+                if input() == "wait":
+                    time.sleep(100)
+            """
+        )
+    )
+    parent = subprocess.Popen(
+        [sys.executable, script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])},
+    )
+    worker = int(parent.stdout.readline())
+    assert _alive(worker)
+    parent.stdin.write("go\n" if end == "exit" else "wait\n")
+    parent.stdin.flush()
+    if end != "exit":
+        time.sleep(0.1)
+        parent.send_signal(signal.SIGKILL if end == "kill" else signal.SIGINT)
+    parent.communicate(timeout=20)
+    deadline = time.monotonic() + 10
+    while _alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _alive(worker)
+
+
+def _alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
