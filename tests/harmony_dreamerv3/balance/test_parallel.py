@@ -43,8 +43,9 @@ for method in METHODS:
         lambda p, s, w, x: step(balancer, p, s, w, x, pmean),
         mesh=mesh, in_specs=(P(), P(), P(), P("data")), out_specs=P()))
     three = run(params, state, w, sharded)
-    for other in (two, three):
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-5), one, other)
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-5)
+    jax.tree.map(close, one, two)
+    jax.tree.map(close, one, three)
     print("same", method)
 """
 
