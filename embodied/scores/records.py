@@ -1,0 +1,123 @@
+"""What a loader hands over: runs with their points, and what was wrong with the files."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+UNKNOWN = -1  # episodes behind a point, where the file does not say
+
+
+def printable(text: str) -> str:
+    """Returns text without control characters: names in files may hold terminal codes."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Something in a file that could not be used."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return printable(f"{self.path}: {self.reason}")
+
+
+def problems_of(path: object, reasons: Sequence[str], most: int = 10) -> list[Problem]:
+    """Makes the problems of one file, the first few by name and the rest by number."""
+    shown = list(reasons[:most])
+    if len(reasons) > most:
+        shown.append(f"and {len(reasons) - most} more such faults")
+    return [Problem(str(path), reason) for reason in shown]
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """Scores over training, sorted by frame."""
+
+    frames: np.ndarray  # [P] float64, environment frames
+    scores: np.ndarray  # [P] float64, finite
+    episodes: np.ndarray  # [P] int64, episodes averaged in the point, or UNKNOWN
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def upto(self, frame: float, after: float = -np.inf) -> Series:
+        """Returns the points in (after, frame]."""
+        keep = (self.frames > after) & (self.frames <= frame)
+        return Series(self.frames[keep], self.scores[keep], self.episodes[keep])
+
+
+EMPTY = Series(np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One seed of one method on one game.
+
+    Attributes:
+      method: name of the column that it belongs to.
+      game: canonical name (see `games.normalise`).
+      seed: as the file has it; integers where it can be read as one.
+      path: the file or folder it was read from.
+      evals: one point per evaluation.
+      trains: training episodes (or bins of them).
+    """
+
+    method: str
+    game: str
+    seed: int | str
+    path: str
+    evals: Series = EMPTY
+    trains: Series = EMPTY
+
+
+def series(
+    frames: Sequence, scores: Sequence, episodes: int | Sequence[int] = UNKNOWN
+) -> tuple[Series, str | None]:
+    """Makes a series, leaving out what is no number.
+
+    Args:
+      frames: P frames.
+      scores: P scores; NaN, infinite or missing (None) points are dropped.
+      episodes: for each point, or one number for all.
+
+    Returns:
+      The series sorted by frame, and what was wrong with it (None: nothing).
+
+    Raises:
+      TypeError, ValueError, OverflowError: if the values are not numbers at all.
+    """
+    x = np.array([np.nan if value is None else float(value) for value in frames], np.float64)
+    y = np.array([np.nan if value is None else float(value) for value in scores], np.float64)
+    if len(x) != len(y):
+        raise ValueError(f"unequal steps: {len(x)} steps but {len(y)} scores")
+    count = np.broadcast_to(np.asarray(episodes, np.int64), x.shape)
+    good = np.isfinite(x) & np.isfinite(y)
+    order = np.argsort(x[good], kind="stable")
+    found = []
+    if not good.all():
+        found.append(f"{int((~good).sum())} of {len(good)} points are NaN or missing, left out")
+    if (np.diff(x[good]) < 0).any():
+        found.append("steps go backwards, sorted")
+    made = Series(x[good][order], y[good][order], count[good][order])
+    return made, "; ".join(found) or None
+
+
+def evaluations(points: Series) -> Series:
+    """Joins the episodes of one evaluation (equal frames) into one point: their mean.
+
+    Args:
+      points: episodes with `episodes` 1, or evaluations that are one point already.
+    """
+    if not len(points):
+        return points
+    frames, place = np.unique(points.frames, return_inverse=True)
+    total = np.bincount(place, weights=points.scores)
+    rows = np.bincount(place)
+    count = np.bincount(place, weights=points.episodes).astype(np.int64)
+    unknown = np.bincount(place, weights=points.episodes == UNKNOWN) > 0
+    return Series(frames, total / rows, np.where(unknown, UNKNOWN, count))
