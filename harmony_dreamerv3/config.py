@@ -127,6 +127,8 @@ class JaxConfig:
     deterministic: bool
     cache: bool
     device_replay: str
+    population_devices: int
+    data_devices: int
     debug_nans: bool
 
 

@@ -134,7 +134,9 @@ def _weight(value: float | str, alpha: float, where: str) -> float:
     words = {"alpha": alpha, "1-alpha": 1.0 - alpha}
     if isinstance(value, str):
         if value.replace(" ", "") not in words:
-            raise UserError(f"balance.tasks.{where}: expected a number, alpha or 1-alpha, got {value!r}")
+            raise UserError(
+                f"balance.tasks.{where}: expected a number, alpha or 1-alpha, got {value!r}"
+            )
         return words[value.replace(" ", "")]
     return float(value)
 

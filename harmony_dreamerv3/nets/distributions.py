@@ -52,7 +52,8 @@ def onehot_draw(logits: Array, noise: Array) -> Array:
     index = jnp.argmax(jax.lax.stop_gradient(logits) + noise, -1)
     onehot = jax.nn.one_hot(index, logits.shape[-1], dtype=logits.dtype)
     probs = jax.nn.softmax(logits, -1)
-    return onehot + probs - jax.lax.stop_gradient(probs)
+    # Parentheses keep the value exactly one-hot.
+    return onehot + (probs - jax.lax.stop_gradient(probs))
 
 
 def categorical_kl(p_logits: Array, q_logits: Array) -> Array:

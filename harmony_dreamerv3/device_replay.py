@@ -1,0 +1,79 @@
+"""Replay kept in accelerator memory: written in place, gathered inside the compiled update."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from embodied.core.space import Space
+
+Arrays = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceBatch:
+    """Windows of a `DeviceStore`, not gathered yet.
+
+    Args:
+      store: where they lie.
+      index: positions `[B, T]` int32.
+    """
+
+    store: DeviceStore
+    index: np.ndarray
+
+
+class DeviceStore:
+    """Transitions in accelerator memory, in the dtype of their space.
+
+    Args:
+      spaces: key to Space.
+      capacity: number of transitions.
+      device: where the arrays live; None for the default device.
+    """
+
+    def __init__(
+        self, spaces: Mapping[str, Space], capacity: int, device: jax.Device | None = None
+    ) -> None:
+        self.nbytes = size_of(spaces, capacity)
+        with jax.default_device(device):
+            self.arrays: Arrays = {
+                key: jnp.zeros((capacity, *space.shape), space.dtype)
+                for key, space in spaces.items()
+            }
+
+    def write(self, positions: np.ndarray, data: Mapping[str, np.ndarray]) -> None:
+        """Writes transitions `[K, ...]` at positions `[K]`."""
+        rows = {key: np.asarray(data[key]) for key in self.arrays}
+        self.arrays = _write(self.arrays, np.asarray(positions, np.int32), rows)
+
+    def gather(self, index: np.ndarray) -> DeviceBatch:
+        """Names windows `[B, T]`; the compiled update gathers them."""
+        return DeviceBatch(self, np.asarray(index, np.int32))
+
+    def read(self, positions: np.ndarray) -> dict[str, np.ndarray]:
+        """Copies transitions at positions `[K]` to the host, `[K, ...]`."""
+        rows = gather(self.arrays, np.asarray(positions, np.int32))
+        return {key: np.asarray(value) for key, value in rows.items()}
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _write(arrays: Arrays, positions: jax.Array, data: Arrays) -> Arrays:
+    return {key: array.at[positions].set(data[key]) for key, array in arrays.items()}
+
+
+@jax.jit
+def gather(arrays: Arrays, index: jax.Array) -> Arrays:
+    """Rows of each array at an index of any shape."""
+    return {key: array[index] for key, array in arrays.items()}
+
+
+def size_of(spaces: Mapping[str, Space], capacity: int) -> int:
+    """Bytes that `capacity` transitions take."""
+    each = sum(int(np.prod(s.shape)) * np.dtype(s.dtype).itemsize for s in spaces.values())
+    return each * capacity

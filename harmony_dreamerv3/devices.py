@@ -1,0 +1,94 @@
+"""Setting up JAX: platform, precision, compilation cache, meshes of devices."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from embodied.core.errors import UserError
+from harmony_dreamerv3.config import JaxConfig
+
+PLATFORMS = {"auto": "", "cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
+PRECISIONS = ("float32", "bfloat16", "float64")
+PRODUCTS = ("highest", "default", "tensorfloat32")
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0"
+
+
+def setup(config: JaxConfig) -> list[jax.Device]:
+    """Applies the block `jax` of the configuration; must run before any computation.
+
+    Args:
+      config: the block.
+
+    Returns:
+      The local devices of the chosen platform.
+
+    Raises:
+      UserError: for an unknown value, or a platform that is not there.
+    """
+    _check("platform", config.platform, tuple(PLATFORMS))
+    _check("precision", config.precision, PRECISIONS)
+    _check("matmul_precision", config.matmul_precision, PRODUCTS)
+    if not config.prealloc:
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    flags = os.environ.get("XLA_FLAGS", "")
+    if config.deterministic and DETERMINISTIC not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {DETERMINISTIC}".strip()
+    if config.platform != "auto":
+        jax.config.update("jax_platforms", PLATFORMS[config.platform])
+    jax.config.update("jax_default_matmul_precision", config.matmul_precision)
+    jax.config.update("jax_enable_x64", config.precision == "float64")
+    jax.config.update("jax_debug_nans", config.debug_nans)
+    if config.cache:
+        use_cache()
+    try:
+        return jax.local_devices()
+    except RuntimeError as error:
+        extra = {"gpu": "cuda", "tpu": "tpu"}.get(config.platform)
+        hint = f"; install it with: pip install 'harmony-dreamerv3[{extra}]'" if extra else ""
+        raise UserError(
+            f"--jax.platform {config.platform}: no such device was found{hint}, or use "
+            f"--jax.platform cpu ({str(error).splitlines()[0]})"
+        ) from error
+
+
+def use_cache(folder: Path | None = None) -> None:
+    """Keeps compiled programs on disk.
+
+    Args:
+      folder: None for `$JAX_COMPILATION_CACHE_DIR`, or the user's cache directory.
+    """
+    chosen = folder or os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    path = Path(chosen) if chosen else Path(base) / "harmony_dreamerv3" / "jax"
+    jax.config.update("jax_compilation_cache_dir", str(path))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def mesh(population: int, data: int) -> jax.sharding.Mesh:
+    """Lays local devices out along two axes.
+
+    Args:
+      population: devices that share the learners.
+      data: devices that share the windows of each batch.
+
+    Raises:
+      UserError: when there are fewer devices.
+    """
+    devices = jax.devices()
+    if population * data > len(devices):
+        raise UserError(
+            f"jax.population_devices x jax.data_devices = {population * data} devices asked "
+            f"for, {len(devices)} found: {', '.join(map(str, devices))}"
+        )
+    grid = np.array(devices[: population * data]).reshape(population, data)
+    auto = jax.sharding.AxisType.Auto
+    return jax.sharding.Mesh(grid, ("population", "data"), axis_types=(auto, auto))
+
+
+def _check(key: str, value: str, options: tuple[str, ...]) -> None:
+    if value not in options:
+        raise UserError(f"jax.{key}: expected one of {', '.join(options)}, got {value!r}")

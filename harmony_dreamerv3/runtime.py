@@ -1,0 +1,329 @@
+"""The one mutable holder of train states: compile, place, donate, save, load.
+
+N learners ("members") of one game live in one TrainState with a leading axis `[N, ...]` and
+train as one compiled program. It implements `embodied.run.learner.Learner`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from embodied.core.errors import UserError, nearest
+from embodied.core.space import Space
+from harmony_dreamerv3 import device_replay, devices, visualize
+from harmony_dreamerv3.agent import Agent, TrainState
+from harmony_dreamerv3.config import Config
+
+Arrays = dict[str, np.ndarray]
+
+# Draws other than those of updates; updates use the counts below 2**31.
+MODES = {"train": 2**31 + 1, "eval": 2**31 + 2, "report": 2**31 + 3}
+NEEDED = ("reward", "is_first", "is_terminal", "action")
+
+
+class Runtime:
+    """N learners of one game as one compiled program.
+
+    Args:
+      config: the whole configuration.
+      obs_space: observation space.
+      act_space: `{'action': Space}`.
+      seeds: one for each learner.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        obs_space: Mapping[str, Space],
+        act_space: Mapping[str, Space],
+        seeds: Sequence[int],
+    ) -> None:
+        self.agent = Agent(config, dict(obs_space), dict(act_space))
+        self.size = len(seeds)
+        self.seeds = tuple(int(seed) for seed in seeds)
+        self.mesh = devices.mesh(config.jax.population_devices, config.jax.data_devices)
+        self._check_mesh()
+        self._shard_state = NamedSharding(self.mesh, P("population"))
+        self._shard_batch = NamedSharding(self.mesh, P("population", "data"))
+        raw = [jax.random.key_data(jax.random.key(s, impl="threefry2x32")) for s in self.seeds]
+        self.keys = self._place(np.stack([np.asarray(key) for key in raw]))
+        self.state: TrainState = self._place(jax.jit(self._each(self.agent.init))(self.keys))
+        self._pending: list[jax.Array] = []
+        self._alive: Any = None
+        self._reasons: list[str | None] = [None] * self.size
+        self._names: list[str] = []
+        self._train = jax.jit(self._train_members, donate_argnums=0)
+        self._train_stored = jax.jit(self._gather_and_train, donate_argnums=0)
+        self._policy = jax.jit(self._act_members, static_argnames="mode")
+        self._report = jax.jit(self._each(functools.partial(visualize.report, self.agent)))
+        wm = self.agent.wm
+        seen = {*wm.encoder.cnn_keys, *wm.encoder.mlp_keys}
+        self._obs_keys = (*seen, "is_first")
+        self._batch_keys = tuple(dict.fromkeys((*seen, *wm.images, *wm.vectors, *NEEDED)))
+
+    # Acting
+
+    def initial_carry(self, rows: int) -> Any:
+        """Returns the policy's state for `[N, rows]` environments."""
+        carry = self.agent.initial_carry(rows)
+        return self._place(jax.tree.map(lambda x: jnp.stack([x] * self.size), carry))
+
+    def act(
+        self,
+        carry: Any,
+        obs: Arrays,
+        counter: tuple[int, ...],
+        mode: str,
+        policy: Any = None,
+    ) -> tuple[Any, np.ndarray]:
+        """Chooses actions for `[N, rows]` environments.
+
+        Args:
+          carry: policy state; not reused by the caller.
+          obs: arrays `[N, rows, ...]`.
+          counter: whole numbers that name this call within its mode.
+          mode: `train` or `eval`.
+          policy: a `snapshot`; None for the newest parameters.
+
+        Returns:
+          The next carry, and actions float32 `[N, rows, A]`.
+        """
+        params = self._policy_params() if policy is None else policy
+        obs = {key: np.asarray(obs[key]) for key in self._obs_keys}
+        count = np.asarray(counter, np.uint32)
+        carry, action = self._policy(params, carry, obs, self.keys, count, mode=mode)
+        return carry, np.array(action, np.float32)
+
+    def snapshot(self) -> Any:
+        """Returns a copy of the policies' parameters that training leaves alone."""
+        return jax.tree.map(jnp.copy, self._policy_params())
+
+    # Training
+
+    def train(self, batches: list[Any]) -> None:
+        """Dispatches one update of every member; see `Learner.train`."""
+        if isinstance(batches[0], device_replay.DeviceBatch):
+            stores = [{k: b.store.arrays[k] for k in self._batch_keys} for b in batches]
+            index = np.stack([batch.index for batch in batches])
+            self.state, values, self._alive = self._train_stored(self.state, stores, index)
+        else:
+            batch = {k: np.stack([b[k] for b in batches]) for k in self._batch_keys}
+            batch = jax.device_put(batch, self._shard_batch)
+            self.state, values, self._alive = self._train(self.state, batch)
+        self._pending.append(values)
+
+    def drain(self) -> tuple[list[str], np.ndarray]:
+        """Waits for all updates; returns names `[M]` and values float64 `[U, N, M]`."""
+        values = [np.asarray(v, np.float64) for v in self._pending]
+        self._pending = []
+        for value in values:
+            self._find_reasons(value)
+        shape = (0, self.size, len(self._names))
+        return list(self._names), np.stack(values) if values else np.zeros(shape)
+
+    def failed(self) -> list[str | None]:
+        """Returns for each member None, or the first loss that was not finite."""
+        if self._alive is not None and not np.asarray(self._alive).all():
+            for value in self._pending:
+                self._find_reasons(np.asarray(value, np.float64))
+        return list(self._reasons)
+
+    def report(self, batches: list[Any], counter: tuple[int, ...]) -> list[Arrays]:
+        """Returns heavy metrics: open-loop videos and histograms; see `Learner.report`."""
+        if isinstance(batches[0], device_replay.DeviceBatch):
+            arrays = [device_replay.gather(b.store.arrays, b.index) for b in batches]
+        else:
+            arrays = batches
+        batch = {k: np.stack([np.asarray(b[k]) for b in arrays]) for k in self._batch_keys}
+        keys = jax.vmap(lambda key: _fold(key, "report", jnp.asarray(counter, jnp.uint32)))(
+            self.keys
+        )
+        out = jax.device_get(self._report(self.state, batch, keys))
+        return [visualize.finish(_member(out, index)) for index in range(self.size)]
+
+    # Saving
+
+    def save(self) -> list[Arrays]:
+        """Returns the train state of each member as a flat dict on the host."""
+        return self._flat(self.state)
+
+    def load(self, arrays: list[Arrays]) -> None:
+        """Continues from what `save` returned.
+
+        Raises:
+          UserError: when names, shapes or dtypes are those of another agent.
+        """
+        self.state = self._unflat(self.state, arrays)
+        self._pending, self._alive = [], None
+        self._reasons = [None] * self.size
+
+    def save_carry(self, carry: Any) -> list[Arrays]:
+        """Returns a policy state as flat dicts."""
+        return self._flat(carry)
+
+    def load_carry(self, arrays: list[Arrays]) -> Any:
+        """Returns the carry that `save_carry` was given."""
+        rows = len(arrays[0]["deter"])
+        return self._unflat(self.initial_carry(rows), arrays)
+
+    def save_snapshot(self, policy: Any) -> list[Arrays]:
+        """Returns a snapshot as flat dicts."""
+        return self._flat(policy)
+
+    def load_snapshot(self, arrays: list[Arrays]) -> Any:
+        """Returns the snapshot that `save_snapshot` was given."""
+        return self._unflat(self._policy_params(), arrays)
+
+    def make_store(
+        self, spaces: Mapping[str, Space], capacity: int
+    ) -> device_replay.DeviceStore | None:
+        """Returns a store in accelerator memory where that is configured and fits."""
+        choice = self.agent.config.jax.device_replay.lower()
+        if choice not in ("auto", "true", "false"):
+            raise UserError(f"jax.device_replay: expected auto, True or False, got {choice!r}")
+        if self.mesh.size > 1 or choice == "false":
+            return None
+        device = self.mesh.devices.flat[0]
+        if choice == "auto":
+            stats = (device.memory_stats() or {}) if device.platform != "cpu" else {}
+            free = stats.get("bytes_limit", 0) - stats.get("bytes_in_use", 0)
+            if device_replay.size_of(spaces, capacity) * self.size > 0.5 * free:
+                return None
+        return device_replay.DeviceStore(spaces, capacity, device)
+
+    # Compiled functions
+
+    def _train_members(self, state: TrainState, batch: Any) -> tuple[TrainState, Any, Any]:
+        state, outputs, metrics = self._each(self.agent.train_step)(state, batch)
+        self._names = sorted(metrics)
+        values = jnp.stack([metrics[name] for name in self._names], -1)
+        return state, values, outputs["finite"]
+
+    def _gather_and_train(
+        self, state: TrainState, stores: list[Any], index: Any
+    ) -> tuple[TrainState, Any, Any]:
+        gathered = [
+            {key: array[index[n]] for key, array in store.items()}
+            for n, store in enumerate(stores)
+        ]
+        batch = jax.tree.map(lambda *xs: jnp.stack(xs), *gathered)
+        return self._train_members(state, batch)
+
+    def _act_members(
+        self, params: Any, carry: Any, obs: Any, keys: Any, counter: Any, *, mode: str
+    ) -> tuple[Any, Any]:
+        def one(params: Any, carry: Any, obs: Any, key: Any) -> tuple[Any, Any]:
+            return self.agent.policy(params, carry, obs, _fold(key, mode, counter))
+
+        return self._each(one)(params, carry, obs, keys)
+
+    def _each(self, function: Callable) -> Callable:
+        """Maps over members; one member runs without `vmap`, whose batching could cost."""
+        if self.size > 1:
+            return jax.vmap(function)
+
+        def single(*args: Any) -> Any:
+            out = function(*jax.tree.map(lambda x: x[0], args))
+            return jax.tree.map(lambda x: x[None], out)
+
+        return single
+
+    # Helpers
+
+    def _policy_params(self) -> Any:
+        model = self.state.params["world_model"]
+        return {
+            "world_model": {name: model[name] for name in ("encoder", "rssm")},
+            "actor": self.state.params["actor"],
+        }
+
+    def _place(self, tree: Any) -> Any:
+        return jax.device_put(tree, self._shard_state)
+
+    def _flat(self, tree: Any) -> list[Arrays]:
+        named = {name: np.asarray(leaf) for name, leaf in _named(tree)}
+        return [
+            {k: _plain(value[index]) for k, value in named.items()} for index in range(self.size)
+        ]
+
+    def _unflat(self, template: Any, arrays: list[Arrays]) -> Any:
+        if len(arrays) != self.size:
+            raise UserError(f"expected the states of {self.size} learners, got {len(arrays)}")
+        for member in arrays:
+            _check_arrays(template, member)
+        leaves = [
+            np.stack([np.asarray(member[name]) for member in arrays]).astype(leaf.dtype)
+            for name, leaf in _named(template)
+        ]
+        return self._place(jax.tree.unflatten(jax.tree.structure(template), leaves))
+
+    def _find_reasons(self, value: np.ndarray) -> None:
+        """Notes the first loss or gradient norm `[N, M]` that is not finite, by member."""
+        for index in np.flatnonzero(~np.isfinite(value).all(-1)):
+            if self._reasons[index] is None:
+                bad = [n for n, v in zip(self._names, value[index]) if not np.isfinite(v)]
+                self._reasons[index] = min(bad, key=_origin)
+
+    def _check_mesh(self) -> None:
+        c = self.agent.config
+        population, data = self.mesh.devices.shape
+        if self.size % population or c.batch_size % data:
+            raise UserError(
+                f"{self.size} seeds must be a multiple of jax.population_devices "
+                f"({population}), and batch_size {c.batch_size} of jax.data_devices ({data})"
+            )
+
+
+def _origin(name: str) -> tuple[bool, bool, str]:
+    """Sorts names so that what others derive from comes first."""
+    derived = ("loss/model", "loss/actor", "loss/critic")
+    return (not name.startswith("loss/"), name in derived, name)
+
+
+def _fold(key: Any, mode: str, counter: Any) -> Any:
+    """The key of one call: the member's key, the mode, and each number of the counter."""
+    key = jax.random.fold_in(key, MODES[mode])
+    for index in range(counter.shape[0]):
+        key = jax.random.fold_in(key, counter[index])
+    return key
+
+
+def _named(tree: Any) -> list[tuple[str, Any]]:
+    """Leaves with names such as `params/world_model/rssm/gru/kernel`."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return [(jax.tree_util.keystr(path, simple=True, separator="/"), x) for path, x in leaves]
+
+
+def _plain(value: np.ndarray) -> np.ndarray:
+    """NumPy's own dtypes: bfloat16 becomes float32, which loses nothing."""
+    return value.astype(np.float32) if value.dtype == jnp.bfloat16 else np.array(value)
+
+
+def _member(tree: Any, index: int) -> Any:
+    return jax.tree.map(lambda x: x[index], tree)
+
+
+def _check_arrays(template: Any, member: Arrays) -> None:
+    expected = {name: leaf.shape[1:] for name, leaf in _named(template)}
+    missing = sorted(set(expected) - set(member))
+    surplus = sorted(set(member) - set(expected))
+    if missing or surplus:
+        name = (missing or surplus)[0]
+        word = "missing" if missing else "surplus"
+        raise UserError(
+            f"the saved state is of another agent: {word} {name!r}{nearest(name, member)}"
+        )
+    for name, shape in expected.items():
+        if tuple(member[name].shape) != tuple(shape):
+            raise UserError(
+                f"the saved state is of another agent: {name} has shape "
+                f"{tuple(member[name].shape)}, expected {tuple(shape)}"
+            )
