@@ -146,3 +146,15 @@ def test_rectification_bounds_the_weight_of_a_small_loss():
         stars[method] = balancer.apply(*balancer.init(), losses)[1]["log_sigma_star/reward"]
     np.testing.assert_allclose(np.exp(-stars["harmony_unrectified"]), 1e6, rtol=1e-4)
     np.testing.assert_allclose(np.exp(-stars["harmony"]), 1e3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("s", [89.0, 1000.0, 1e30])
+def test_the_regularizer_never_overflows(s):
+    # exp(89) is beyond float32, log(1 + exp(s)) is s.
+    balancer = make("harmony", {"reward": Task({"reward": 1.0})})
+    params = {"log_sigma": {"reward": jnp.float32(s)}}
+    (total, _), slope = jax.value_and_grad(balancer.apply, has_aux=True)(
+        params, {}, {"reward": jnp.float32(2.0)}
+    )
+    np.testing.assert_allclose(total, s, rtol=1e-6)
+    np.testing.assert_allclose(slope["log_sigma"]["reward"], 1.0)
