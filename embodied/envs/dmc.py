@@ -66,23 +66,40 @@ def load_suite(render: bool) -> Any:
     Raises:
       UserError: when dm_control is not installed, or images are wanted and cannot be rendered.
     """
-    chosen = "MUJOCO_GL" in os.environ
-    os.environ.setdefault("MUJOCO_GL", "egl")
+    if not hasattr(np, "in1d"):  # dm_control 1.0.28 calls it; NumPy 2.4 has only its successor.
+        vars(np)["in1d"] = np.isin
+    default_backend(render)
     try:
         return importlib.import_module("dm_control.suite")
     except ModuleNotFoundError as error:
         raise UserError(
             f"dm_control tasks need the extra [dmc]: pip install harmony-dreamerv3[dmc] ({error})"
         ) from error
+
+
+def default_backend(render: bool) -> None:
+    """Chooses MuJoCo's rendering backend EGL where nothing is chosen, and tries that it loads.
+
+    Args:
+      render: whether images are wanted; without, rendering is switched off where it cannot work.
+
+    Raises:
+      UserError: when images are wanted and the backend's libraries are missing.
+    """
+    chosen = os.environ.setdefault("MUJOCO_GL", "egl").lower()
+    if chosen not in ("egl", "osmesa"):
+        return
+    os.environ.setdefault("PYOPENGL_PLATFORM", chosen)
+    try:
+        importlib.import_module("OpenGL.EGL" if chosen == "egl" else "OpenGL.osmesa")
+    except ModuleNotFoundError:
+        pass  # PyOpenGL comes with the simulators, whose absence is reported by itself.
     except Exception as error:  # PyOpenGL fails with whatever comes first where a library lacks.
         if render:
             raise UserError(
-                f"cannot render with MUJOCO_GL={os.environ['MUJOCO_GL']}: {error!r}; " + GL_HELP
+                f"cannot render with MUJOCO_GL={chosen}: {error!r}; {GL_HELP}"
             ) from error
-    if not chosen:
         os.environ["MUJOCO_GL"] = "disabled"
-        os.environ.pop("PYOPENGL_PLATFORM", None)
-    return importlib.import_module("dm_control.suite")
 
 
 class DMC:
@@ -103,7 +120,9 @@ class DMC:
         suite = load_suite(options.image)
         names = {"_".join(name): name for name in suite.ALL_TASKS}
         if task not in names:
-            raise UserError(f"unknown task 'dmc_{task}'{nearest(task, names)}")
+            raise UserError(
+                f"unknown task 'dmc_{task}'{nearest(f'dmc_{task}', (f'dmc_{n}' for n in names))}"
+            )
         domain, name = names[task]
         self._name = f"dmc_{task}"
         self._options = options
@@ -122,7 +141,10 @@ class DMC:
             for key, spec in self._env.observation_spec().items():
                 self.obs_space[key] = Space(np.float32, spec.shape or (1,))
         spec = self._env.action_spec()
-        self._low, self._high = spec.minimum, spec.maximum
+        # Actuators without limits (the domain lqr) take the action as it is.
+        limited = spec.maximum < 1e9
+        self._low = np.where(limited, spec.minimum, -1.0)
+        self._high = np.where(limited, spec.maximum, 1.0)
         self.act_space: dict[str, Space] = {"action": Space(np.float32, spec.shape, -1, 1)}
         if options.image:
             self._render()  # Fails here, at the start, rather than in the first step.

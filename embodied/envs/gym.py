@@ -23,8 +23,7 @@ class Options:
 
     Args:
       size: pixels along each side to which images are resized; 0 keeps them as they are.
-      render: observe what the environment renders (`render_mode='rgb_array'`) as `image`, in
-        place of its own observations.
+      render: add what the environment renders (`render_mode='rgb_array'`) as `image`.
       repeat: environment steps for which an action is held; their rewards are summed.
     """
 
@@ -69,7 +68,7 @@ def _creator(task: str, options: Options) -> Callable[[], Any]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Advice about versions and packages.
-                return gymnasium.make(task, **arguments)
+                return gymnasium.make(task, disable_env_checker=True, **arguments)
         except (gymnasium.error.Error, ImportError, TypeError) as error:
             hint = "" if task in gymnasium.registry else nearest(task, gymnasium.registry)
             raise UserError(f"cannot make gym_{task}: {error}{hint}") from error
@@ -109,19 +108,16 @@ class Gym:
         self.repeat = options.repeat
         self._convert: dict[str, Callable[[Any], np.ndarray]] = {}
         self.obs_space: dict[str, Space] = dict(STANDARD_SPACES)
+        for key, space in flat(env.observation_space).items():
+            if key in STANDARD_SPACES or key in extra or (options.render and key == "image"):
+                raise UserError(f"{name}: its observation has the key {key!r}, which is taken")
+            found = observe(space, f"{name}: {key}", options.size)
+            self.obs_space[key], self._convert[key] = found
         if options.render:
             height, width = self._frame_shape()
             self.obs_space["image"] = Space(np.uint8, (height, width, 3), 0, 255)
-        else:
-            for key, space in flat(env.observation_space).items():
-                self.obs_space[key], self._convert[key] = observe(
-                    space, f"{name}: {key}", options.size
-                )
         for key in extra:
             self.obs_space[key] = Space(np.float32)
-        clash = STANDARD_SPACES.keys() & (self._convert.keys() | set(extra))
-        if clash:
-            raise UserError(f"{name}: observation keys {sorted(clash)} are taken by the contract")
         self._act, action = act(env.action_space, name)
         self.act_space: dict[str, Space] = {"action": action}
 
@@ -156,10 +152,9 @@ class Gym:
     def _obs(self, found: Any, info: dict[str, Any], obs: Obs) -> Obs:
         if self._options.render:
             obs["image"] = resize(self._frame(), self._options.size)
-        else:
-            values = flat_value(found)
-            for key, convert in self._convert.items():
-                obs[key] = convert(values[key] if key in values else values[""])
+        values = flat_value(found)
+        for key, convert in self._convert.items():
+            obs[key] = convert(values[key] if key in values else values[""])
         for key in self._extra:
             obs[key] = np.asarray(info.get(key, 0.0), np.float32)
         return obs

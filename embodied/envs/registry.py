@@ -14,7 +14,7 @@ from embodied.core.parallel import ProcessEnv
 from embodied.core.rng import derive_seed
 from embodied.core.wrappers import CheckedEnv
 
-_SUITES = ("atari", "catch", "distract", "dmc", "dummy", "gym")
+_SUITES = ("atari", "catch", "distract", "dmc", "dummy", "gym", "metaworld")
 
 
 @dataclasses.dataclass(frozen=True)

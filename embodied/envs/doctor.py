@@ -1,0 +1,85 @@
+"""Whether environments work on this machine; for the verb `doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from embodied.core.errors import UserError
+from embodied.envs import atari, registry
+
+
+def checks() -> list[tuple[str, bool, str]]:
+    """Tries the environments and returns (what was checked, whether it works, detail or remedy)."""
+    tried: list[tuple[str, Callable[[], str]]] = [
+        ("Atari ROMs", _roms),
+        ("Atari actions change the screen", _actions),
+        ("Gymnasium", _gymnasium),
+        ("MuJoCo rendering", _rendering),
+    ]
+    results = []
+    for name, check in tried:
+        try:
+            results.append((name, True, check()))
+        except Exception as error:  # A broken installation fails with anything.
+            detail = str(error) if isinstance(error, UserError) else f"{error!r}"
+            results.append((name, False, detail))
+    return results
+
+
+def actions_matter(game: str, steps: int = 60) -> bool:
+    """Returns whether two action sequences from one state lead to different screens.
+
+    An emulator whose `act` silently does nothing passes every test of shapes and leaves the agent
+    at the score of standing still.
+
+    Args:
+      game: such as `pong`.
+      steps: agent steps to compare.
+    """
+    env = registry.make(f"atari_{game}", 0)
+    space = env.act_space["action"]
+    first = env.step(np.zeros(space.shape, np.float32))["image"]
+    start = env.save()
+    assert start is not None
+    screens = []
+    for choice in (0, space.shape[0] - 1):
+        env.load(start)
+        action = np.eye(space.shape[0], dtype=np.float32)[choice]
+        for _ in range(steps):
+            obs = env.step(action)
+            if obs["is_last"]:
+                break
+        screens.append(obs["image"])
+    env.close()
+    moved = any((screen != first).any() for screen in screens)
+    return moved and bool((screens[0] != screens[1]).any())
+
+
+def _roms() -> str:
+    for game in atari.BENCHMARK:
+        atari.rom(game)
+    return f"all {len(atari.BENCHMARK)} games of Atari 100K"
+
+
+def _actions() -> str:
+    if not actions_matter("pong"):
+        raise UserError("the screen of Pong does not depend on the actions: try ale-py 0.12.1")
+    return "in Pong"
+
+
+def _gymnasium() -> str:
+    env = registry.make("gym_CartPole-v1", 0)
+    env.step(np.array([1, 0], np.float32))
+    env.close()
+    return "CartPole-v1 starts"
+
+
+def _rendering() -> str:
+    env = registry.make("dmc_cartpole_swingup", 0)
+    image = env.step(np.zeros(1, np.float32))["image"]
+    env.close()
+    if image.min() == image.max():
+        raise UserError("the rendered image has one colour; try another MUJOCO_GL (egl, osmesa)")
+    return "cartpole at 64x64"
