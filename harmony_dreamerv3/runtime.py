@@ -69,6 +69,11 @@ class Runtime:
         self._obs_keys = (*seen, "is_first")
         self._batch_keys = tuple(dict.fromkeys((*seen, *wm.images, *wm.vectors, *NEEDED)))
 
+    @property
+    def parameters(self) -> int:
+        """Number of trained parameters of one learner."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.state.params)) // self.size
+
     # Acting
 
     def initial_carry(self, rows: int) -> Any:

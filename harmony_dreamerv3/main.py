@@ -1,0 +1,67 @@
+"""The command line. The only place that wires everything; heavy imports happen inside verbs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from embodied.core.errors import UserError
+from harmony_dreamerv3 import __version__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one verb.
+
+    Args:
+      argv: arguments without the program's name; None for those of the process.
+
+    Returns:
+      The exit status: 0, or 2 for wrong input, or what the verb says.
+    """
+    try:
+        parser = build_parser()
+        args, rest = parser.parse_known_args(argv)
+        if rest and not getattr(args, "takes_flags", False):
+            raise UserError(f"{args.verb}: unknown argument {rest[0]!r}; see --help")
+        args.flags = rest
+        return int(args.run(args))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of our output has gone, as in `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints look like all others."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Raises the complaint instead of printing usage."""
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def build_parser() -> Parser:
+    """Builds the parser of all verbs."""
+    parser = Parser(prog="harmony-dreamerv3", description=__doc__.splitlines()[0])
+    parser.description = "HarmonyDream on DreamerV3 in JAX: train, evaluate, compare."
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
+    for register in registrations():
+        register(verbs)
+    return parser
+
+
+def registrations() -> list[Callable[[argparse._SubParsersAction], None]]:
+    """Functions that add verbs; none of them imports JAX."""
+    from embodied.scores import commands as scores
+    from harmony_dreamerv3 import train_commands
+    from harmony_dreamerv3.interop import commands as interop
+
+    return [train_commands.register, scores.register, interop.register]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""Wiring of the verbs `train` and `eval`: configuration, environments, learners, run loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import embodied.envs
+import embodied.run
+from embodied.core.env import Env
+from embodied.core.errors import UserError
+from harmony_dreamerv3 import config as configs
+from harmony_dreamerv3 import devices, summary
+from harmony_dreamerv3.config import Config
+from harmony_dreamerv3.runtime import Runtime
+
+VERSION = 1
+# Keys that a continued run may change: how long it goes on, what it records, where it runs.
+CHANGEABLE = (
+    "logdir", "run.steps", "run.eval_async", "run.save_every", "run.keep", "run.video_length",
+    "run.env_process", "run.eval_process", "run.env_timeout",
+    "jax.platform", "jax.prealloc", "jax.cache", "jax.device_replay", "jax.deterministic",
+    "jax.population_devices", "jax.data_devices", "jax.debug_nans",
+)  # fmt: skip
+
+
+def train(config: Config, logdir: Path | None, seeds: Sequence[int] | None) -> int:
+    """Trains until the end or a signal, and says what came of it.
+
+    Args:
+      config: the configuration.
+      logdir: run folder; with `seeds` the folder around those of the seeds.
+      seeds: of a population; None trains the one seed of the configuration in `logdir` itself.
+
+    Returns:
+      0 at the end or after a signal that was obeyed, 1 when learners had to be frozen.
+
+    Raises:
+      UserError: wrong configuration, a folder of another run, a failing environment.
+    """
+    members = list(seeds) if seeds else [config.seed]
+    if len(set(members)) != len(members) or min(members) < 0:
+        raise UserError(f"seeds must be different and 0 or more, got {members}")
+    config = dataclasses.replace(config, method=config.method or method_name(config))
+    root = logdir or Path(config.logdir or f"runs/{run_name(config, seeds)}")
+    folders = [root / f"seed-{seed}" for seed in members] if seeds else [root]
+    saved = [
+        prepare_folder(folder, dataclasses.replace(config, seed=seed, logdir=str(folder)))
+        for folder, seed in zip(folders, members)
+    ]
+    found = devices.setup(config.jax)
+    make_env = functools.partial(open_env, config)
+    probe = make_env(0, 0, 0)
+    obs_space, act_space, repeat = probe.obs_space, probe.act_space, probe.repeat
+    probe.close()
+    learner = Runtime(config, obs_space, act_space, members)
+    for folder, text in zip(folders, saved):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.yaml").write_text(text, "utf-8")
+    print(
+        f"{config.task}, method {config.method}, seeds {members}, {learner.parameters:,} "
+        f"parameters each, on {found[0].device_kind} ({found[0].platform}); records in {root}",
+        flush=True,
+    )
+    result = embodied.run.train_eval(
+        learner, make_env, make_env if config.run.eval_every else None, folders, members,
+        config.run, config.batch_size, config.batch_length,
+    )  # fmt: skip
+    for folder in folders:
+        print(summary.describe(folder, config, repeat), flush=True)
+    return int(any(member["frozen"] for member in result["members"]))
+
+
+def evaluate(logdir: Path, episodes: int | None, seed: int, platform: str | None) -> int:
+    """Evaluates the last checkpoint of a run and prints each return.
+
+    Args:
+      logdir: run folder.
+      episodes: how many; None for the run's own number.
+      seed: of environments and actions.
+      platform: None for that of the run.
+
+    Returns:
+      0.
+    """
+    config = read_config(logdir)
+    jax_config = dataclasses.replace(config.jax, platform=platform or config.jax.platform)
+    run = dataclasses.replace(config.run, eval_eps=episodes or config.run.eval_eps)
+    config = dataclasses.replace(config, jax=jax_config, run=run)
+    devices.setup(config.jax)
+    make_env = functools.partial(open_env, config)
+    probe = make_env(0, 0, 0)
+    learner = Runtime(config, probe.obs_space, probe.act_space, [config.seed])
+    probe.close()
+    return summary.evaluation(embodied.run.evaluate(learner, make_env, logdir, seed, run))
+
+
+def open_env(config: Config, member: int, index: int, seed: int) -> Env:
+    """Makes one environment of the configured task."""
+    suite = config.task.partition("_")[0]
+    return embodied.envs.make(config.task, seed, dict(config.env.get(suite, {})))
+
+
+def method_name(config: Config) -> str:
+    """The name of a method that has none: `dreamerv3` for the plain baseline."""
+    balance = config.balance
+    if balance.method == "fixed" and not balance.weights:
+        return "dreamerv3"
+    held = "".join(f"-{task}{weight:g}" for task, weight in balance.weights.items())
+    return f"{balance.method}{held}"
+
+
+def run_name(config: Config, seeds: Sequence[int] | None) -> str:
+    """The default name of a run's folder."""
+    task = config.task.replace("/", "-")
+    return f"{task}-{config.method}" + ("" if seeds else f"-{config.seed}")
+
+
+def prepare_folder(folder: Path, config: Config) -> str:
+    """Checks a run folder against the configuration.
+
+    Returns:
+      The text of its `config.yaml`.
+
+    Raises:
+      UserError: when it holds a run of another configuration or version, or other files.
+    """
+    text = f"# harmony_dreamerv3 run, format {VERSION}\nformat: {VERSION}\n{configs.dump(config)}"
+    path = folder / "config.yaml"
+    if not path.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise UserError(f"{folder} is not empty and holds no run; give another --logdir")
+        return text
+    old = configs.flatten(_read_version(path))
+    new = configs.flatten(configs.to_dict(config))
+    keys = sorted({*old, *new} - set(CHANGEABLE))
+    differing = [key for key in keys if old.get(key) != new.get(key)]
+    if differing:
+        lines = [f"  {key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in differing]
+        raise UserError(
+            f"{folder} holds a run of another configuration; give another --logdir, or the "
+            "same flags to continue it:\n" + "\n".join(lines)
+        )
+    return text
+
+
+def read_config(folder: Path) -> Config:
+    """Reads the configuration of a run.
+
+    Raises:
+      UserError: when there is none, or it is of another version.
+    """
+    path = folder / "config.yaml"
+    if not path.exists():
+        raise UserError(f"{folder} is no run folder: it has no config.yaml")
+    return configs.build(configs.flatten(_read_version(path)))
+
+
+def _read_version(path: Path) -> dict:
+    tree = configs.read_yaml(path)
+    version = tree.pop("format", None)
+    if version != VERSION:
+        raise UserError(
+            f"{path} has format {version!r}; this version reads format {VERSION}. Continue the "
+            "run with the version that began it, or give another --logdir"
+        )
+    return tree
