@@ -30,7 +30,8 @@ VERSION = 1
 
 Content = bytes | Mapping[str, np.ndarray]
 
-_NAME = re.compile(r"(checkpoints/\d{12}|replay)/[A-Za-z0-9_][A-Za-z0-9._-]*")
+_STEP = r"\d{12}(-\d\d)?"  # A second checkpoint of one step gets a number.
+_NAME = re.compile(rf"(checkpoints/{_STEP}|replay)/[A-Za-z0-9_][A-Za-z0-9._-]*")
 _LARGEST_MANIFEST = 2**28  # Bytes.
 
 
@@ -93,19 +94,21 @@ class Checkpoints:
         Raises:
           UserError: when the disk refuses; the checkpoints before stay as they are.
         """
-        name = f"{step:012d}"
+        name, number = f"{step:012d}", 0
+        while name in self._good:  # Never touch a good one.
+            number += 1
+            name = f"{step:012d}-{number:02d}"
         try:
             texts, files = zip(*[self._write(f, name, p) for f, p in zip(self._folders, parts)])
             if self._together:
                 self._commit(name, texts)
         except OSError as error:
             newest = max(self._good, default=None)
-            stays = f"the checkpoint of step {int(newest)} stays" if newest else "none is left"
+            stays = f"the checkpoint of step {int(newest[:12])} stays" if newest else "none is left"
             raise UserError(
                 f"cannot save the checkpoint of step {step} to {self._root}: {error}; {stays}. "
                 "Free some space and run the same command again"
             ) from error
-        self._good.pop(name, None)
         self._good[name] = list(files)
         while len(self._good) > self._keep:
             self._good.pop(next(iter(self._good)))
@@ -125,7 +128,7 @@ class Checkpoints:
             try:
                 manifests, saved = self._read(name)
             except (CorruptFile, OSError, RecursionError) as error:
-                say(f"warning: the checkpoint of step {int(name)} cannot be used: {error}")
+                say(f"warning: the checkpoint of step {int(name[:12])} cannot be used: {error}")
                 continue
             for older in reversed(names[place + 1 :]):
                 self._remember(older)
@@ -143,7 +146,7 @@ class Checkpoints:
         pattern = "*.json" if self._together else "*/manifest.json"
         found = (self._root / "checkpoints").glob(pattern)
         names = [path.stem if self._together else path.parent.name for path in found]
-        return sorted((name for name in names if re.fullmatch(r"\d{12}", name)), reverse=True)
+        return sorted((name for name in names if re.fullmatch(_STEP, name)), reverse=True)
 
     def _write(
         self, folder: Path, name: str, part: Part
@@ -238,7 +241,7 @@ class Checkpoints:
 
 def _seal(body: dict[str, Any]) -> bytes:
     """Returns the body as JSON together with the version and its own checksum."""
-    text = json.dumps(body, sort_keys=True)
+    text = json.dumps(body)  # Keeps the order of keys: lines of records are among them.
     seal = hashlib.sha256(text.encode()).hexdigest()
     return json.dumps({"version": VERSION, "sha256": seal, "body": text}).encode()
 

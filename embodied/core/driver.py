@@ -38,6 +38,7 @@ class Driver:
 
     Attributes:
       obs: the newest observations, arrays [N, E, ...]; new arrays at every step.
+      spaces: of observations and actions by name.
       act_space: what an action is.
 
     Args:
@@ -51,6 +52,7 @@ class Driver:
         self.envs = [list(row) for row in envs]
         shape = (len(self.envs), max(len(row) for row in self.envs))
         first = next(env for row in self.envs for env in row)
+        self.spaces = {**first.obs_space, **first.act_space}
         self.act_space = first.act_space["action"]
         self.obs: Obs = {
             key: np.zeros((*shape, *space.shape), space.dtype)

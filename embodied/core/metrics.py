@@ -39,17 +39,18 @@ class Means:
         self._counts[where] += len(values)
 
     def pop(self) -> dict[str, float]:
-        """Returns the means and starts anew."""
-        means = {n: float(s / c) for n, s, c in zip(self._names, self._sums, self._counts) if c}
-        self.__init__()  # type: ignore[misc]
-        return means
+        """Returns the means in the order of their names, and starts anew."""
+        means = {n: float(s / c) for n, s, c in zip(self._names, self._sums, self._counts)}
+        self._names, self._sums, self._counts = [], np.zeros(0), np.zeros(0, np.int64)
+        return dict(sorted(means.items()))
 
     def save(self) -> dict[str, Any]:
         """Returns the sums as plain data; JSON keeps every bit of them."""
+        order = sorted(range(len(self._names)), key=self._names.__getitem__)
         return {
-            "names": list(self._names),
-            "sums": self._sums.tolist(),
-            "counts": self._counts.tolist(),
+            "names": [self._names[i] for i in order],
+            "sums": self._sums[order].tolist(),
+            "counts": self._counts[order].tolist(),
         }
 
     def load(self, data: dict[str, Any]) -> None:

@@ -61,6 +61,7 @@ class ReplayFiles:
         self._chunks = [c for c in self._chunks if (np.array(c.last) > counts - ring).any()]
         state = {
             "counts": counts.tolist(),
+            "ring": ring,
             "chunks": [dataclasses.asdict(chunk) for chunk in self._chunks],
         }
         return state, files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,12 +13,36 @@ import numpy as np
 from embodied.core.driver import Driver, Episode
 from embodied.core.env import Env
 from embodied.core.errors import UserError
+from embodied.core.parallel import ProcessEnv
 from embodied.core.rng import derive_seed
 from embodied.run.config import RunConfig
 from embodied.run.learner import Learner
 
 # (member, index of the environment, seed) -> environment
 MakeEnv = Callable[[int, int, int], Env]
+
+
+def open_env(
+    make_env: MakeEnv, member: int, row: int, seed: int, run: RunConfig, process: bool
+) -> Env:
+    """Returns an environment, in a process of its own if asked.
+
+    Args:
+      make_env: must be picklable for a process (no lambda, no local function).
+      member: index of the member.
+      row: index of the environment.
+      seed: of the environment; one that takes the place of a crashed one has another.
+      run: gives the time limit.
+      process: whether to run it in a process of its own.
+    """
+    if not process:
+        return make_env(member, row, seed)
+    ctor = functools.partial(_open_again, make_env, member, row, seed)
+    return ProcessEnv(ctor, f"environment {row} of member {member}", run.env_timeout)
+
+
+def _open_again(make_env: MakeEnv, member: int, row: int, seed: int, restarts: int) -> Env:
+    return make_env(member, row, derive_seed(seed, restarts) if restarts else seed)
 
 
 class Interrupted(Exception):
@@ -86,7 +111,10 @@ def evaluate_policy(
     threads = len(places) if run.eval_process else 0
     with ThreadPoolExecutor(threads or 1) as pool:
         made = pool.map(
-            lambda at: make_env(at[0], at[1], derive_seed(seeds[at[0]], 1, step, at[1])), places
+            lambda n, row: open_env(
+                make_env, n, row, derive_seed(seeds[n], 1, step, row), run, run.eval_process
+            ),
+            *zip(*places),
         )
         envs: list[list[Env]] = [[] for _ in seeds]
         for (n, _), env in zip(places, made):

@@ -16,7 +16,8 @@ from embodied.run.config import crossed, fill_step, updates_due
 from embodied.run.evaluation import Interrupted, Outcome, describe, evaluate_policy
 from embodied.run.reporter import Reporter
 from embodied.run.signals import StopFlag
-from embodied.run.state import RunState, Setup
+from embodied.run.state import RunState
+from embodied.run.world import Setup
 
 
 class Loop:
@@ -64,7 +65,7 @@ class Loop:
     def _step(self) -> None:
         """Makes one agent step in every environment of every member."""
         state, timer = self._state, self._timer
-        obs = state.driver.obs
+        obs = state.world.driver.obs
         with timer.section("policy"):
             actions = self._act(obs)
         actions[obs["is_last"]] = 0  # The environment resets next.
@@ -74,7 +75,7 @@ class Loop:
                 self._learner.train(self._batches(state.updates, "train"))
                 state.updates += 1
         with timer.section("env"):
-            episodes, errors = state.driver.step(actions, state.mask())
+            episodes, errors = state.world.driver.step(actions, state.mask())
         seeds = self._setup.seeds
         self._freeze({n: describe(error, seeds[n]) for n, error in errors.items()}, broken=True)
         self._insert(obs, actions)
@@ -87,7 +88,7 @@ class Loop:
         """Returns actions [N, E, A]: random ones until the replay is filled, then the policy's."""
         state, seeds = self._state, self._setup.seeds
         if state.step < self._fill:
-            space, rows = state.driver.act_space, range(self._run.envs)
+            space, rows = state.world.driver.act_space, range(self._run.envs)
             rngs = [generator("random", seed, state.step) for seed in seeds]
             return np.array([[space.sample(rng) for _ in rows] for rng in rngs])
         if state.step == self._fill:  # The policy has not seen how this episode began.
@@ -105,15 +106,15 @@ class Loop:
 
     def _insert(self, obs: Mapping[str, np.ndarray], actions: np.ndarray) -> None:
         """Stores the step that was acted on; a restarted environment makes it an episode's last."""
-        cut = self._state.driver.obs["is_first"] & ~obs["is_last"]
+        cut = self._state.world.driver.obs["is_first"] & ~obs["is_last"]
         actions[cut] = 0
         data = {**obs, "is_last": obs["is_last"] | cut, "action": actions}
         for n in self._state.active:
-            self._state.replays[n].insert({key: value[n] for key, value in data.items()})
+            self._state.world.replays[n].insert({key: value[n] for key, value in data.items()})
 
     def _batches(self, number: int, purpose: str) -> list[Any]:
         size = self._setup.batch_size
-        return [replay.sample(number, size, purpose) for replay in self._state.replays]
+        return [replay.sample(number, size, purpose) for replay in self._state.world.replays]
 
     def _freeze(self, reasons: Mapping[int, str], broken: bool) -> None:
         """Takes failed members out; the only one, or the last one, stops the run.

@@ -12,7 +12,8 @@ from embodied.core.driver import Episode
 from embodied.core.logger import Logger, Progress
 from embodied.run.evaluation import Outcome
 from embodied.run.learner import Arrays
-from embodied.run.state import RunState, Setup
+from embodied.run.state import RunState
+from embodied.run.world import Setup
 
 
 class Reporter:
@@ -39,7 +40,7 @@ class Reporter:
         """Writes the means since the last line, the timing and the progress line."""
         state = self._state
         for n in state.active:
-            means = state.means[n].pop() | {"replay/size": state.replays[n].size}
+            means = state.means[n].pop() | {"replay/size": state.world.replays[n].size}
             self._metrics(n, means, state.step, state.updates)
         seconds = self._timer.pop()
         steps, updates = state.step - self._shown[0], state.updates - self._shown[1]
@@ -123,7 +124,7 @@ class Reporter:
         self._loggers[n].scalars(values, step)
 
     def _counts(self, step: int, updates: int) -> dict[str, int]:
-        return {"step": step, "frame": step * self._state.repeat, "updates": updates}
+        return {"step": step, "frame": step * self._state.world.repeat, "updates": updates}
 
 
 def episode_line(

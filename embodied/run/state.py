@@ -3,46 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from embodied.core.checkpoint import Checkpoints, Part, Saved
-from embodied.core.driver import Driver
-from embodied.core.env import Env
 from embodied.core.errors import UserError
 from embodied.core.files import CorruptFile, decode
 from embodied.core.logger import say
 from embodied.core.metrics import Means
 from embodied.core.records import FILES, Records
-from embodied.core.rng import derive_seed
-from embodied.replay import Replay
-from embodied.replay.chunks import ReplayFiles
-from embodied.run.config import RunConfig, fill_step
-from embodied.run.evaluation import MakeEnv
-from embodied.run.learner import Arrays, Learner
-
-
-@dataclasses.dataclass(frozen=True)
-class Setup:
-    """What a run is made of; see `embodied.run.train_eval`."""
-
-    learner: Learner
-    make_env: MakeEnv
-    make_eval_env: MakeEnv | None
-    logdirs: Sequence[Path]
-    seeds: Sequence[int]
-    run: RunConfig
-    batch_size: int
-    batch_length: int
-
-    @property
-    def root(self) -> Path:
-        """The folder that commits: the run folder, or the one around those of a population."""
-        return self.logdirs[0] if len(self.logdirs) == 1 else self.logdirs[0].parent
+from embodied.run.learner import Arrays
+from embodied.run.world import Setup, World, open_world
 
 
 @dataclasses.dataclass
@@ -78,13 +52,11 @@ class RunState:
         self.returns: list[dict[str, float]] = [{} for _ in range(size)]  # The last, by mode.
         self.means = [Means() for _ in range(size)]
         self.records = [Records(folder) for folder in setup.logdirs]
-        self.driver: Driver
-        self.replays: list[Replay]
-        self._files: list[ReplayFiles]
+        self.world: World
         self._checkpoints = Checkpoints(setup.root, setup.logdirs, setup.run.keep)
         self._writer = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
-        self._saved_at: int | None = None
+        self._saved: tuple[int, bool] | None = None  # Step and whether an evaluation was pending.
 
     @property
     def active(self) -> list[int]:
@@ -104,8 +76,8 @@ class RunState:
                     f"{self.setup.root} has records but no checkpoint to continue from; choose "
                     "another --logdir, or move the old records away"
                 )
-            self._open([None] * self.setup.learner.size)
-            errors = self.driver.reset(self.mask())
+            self.world = open_world(self.setup, self.active, 0, {})
+            errors = self.world.driver.reset(self.mask())
             for error in errors.values():
                 raise error
             for records in self.records:
@@ -113,7 +85,7 @@ class RunState:
             self.save()
         else:
             self._load(saved)
-            self._saved_at = self.step
+            self._saved = (self.step, self.pending is not None)
             say(f"continuing from the checkpoint of step {self.step:,} in {self.setup.root}")
 
     def mask(self) -> np.ndarray:
@@ -128,7 +100,8 @@ class RunState:
         Raises:
           UserError: when the one before could not be written.
         """
-        if self._saved_at == self.step:
+        moment = (self.step, self.pending is not None)
+        if self._saved == moment:
             return
         self.check(wait=True)
         self.drain()
@@ -144,7 +117,7 @@ class RunState:
             else:
                 part = self.part(n, learned[n], carries[n], policies[n] if policies else None)
             parts.append(part)
-        self._saved_at = self.step
+        self._saved = moment
         self._writing = self._writer.submit(self._checkpoints.save, self.step, parts)
 
     def check(self, wait: bool = False) -> None:
@@ -156,8 +129,8 @@ class RunState:
     def close(self) -> None:
         """Closes the environments and waits for a save in progress."""
         self._writer.shutdown()
-        if hasattr(self, "driver"):
-            self.driver.close()
+        if hasattr(self, "world"):
+            self.world.driver.close()
 
     def drain(self) -> None:
         """Takes the metrics of all updates so far into the means."""
@@ -177,8 +150,8 @@ class RunState:
           policy: its part of the pending evaluation's snapshot.
           broken: its environments failed and cannot be asked for their state.
         """
-        obs, states, running = self.driver.save(n, broken)
-        replay, chunks = self._files[n].save(self.step)
+        obs, states, running = self.world.driver.save(n, broken)
+        replay, chunks = self.world.files[n].save(self.step)
         contents, held = self.records[n].save()
         loop = {f"obs/{key}": value for key, value in obs.items()}
         loop |= {f"carry/{key}": value for key, value in carry.items()}
@@ -223,54 +196,6 @@ class RunState:
         state = {**part.state, "frozen": reason, "pending": None, "held": None}
         self.frozen[n] = Frozen(reason, dataclasses.replace(part, state=state))
 
-    def _open(self, states: Sequence[Mapping[str, np.ndarray] | None]) -> None:
-        """Makes environments and replays.
-
-        Args:
-          states: for each member the saved arrays of its loop, None for a new run.
-        """
-        setup, run = self.setup, self.setup.run
-        envs: list[list[Env]] = [[] for _ in setup.seeds]
-        for n in self.active:
-            for row in range(run.envs):
-                arrays = states[n]
-                # One that could not save its state starts afresh with numbers of its own.
-                since = 0 if arrays is None or f"env/{row}" in arrays else self.step
-                envs[n].append(setup.make_env(n, row, derive_seed(setup.seeds[n], 0, since, row)))
-        self.driver = Driver(envs, run.envs * setup.learner.size if run.env_process else 0)
-        first = envs[self.active[0]][0]
-        if not first.savable:
-            say(
-                "note: this environment cannot save its state; a resumed run starts new episodes "
-                "and so differs from an undisturbed one"
-            )
-        spaces = {**first.obs_space, **first.act_space}
-        capacity = min(run.replay_size, run.steps)
-        self.repeat = first.repeat
-        self.replays = [
-            Replay(
-                spaces,
-                capacity,
-                run.envs,
-                setup.batch_length,
-                seed,
-                setup.learner.make_store(spaces, capacity),
-            )
-            for seed in setup.seeds
-        ]
-        most = (self.replays[0].ring - setup.batch_length + 1) * run.envs
-        if most < run.train_fill:
-            raise UserError(
-                f"run.train_fill is {run.train_fill} windows, but a replay of {capacity} steps has "
-                f"only {most}; lower it, or raise run.replay_size and run.steps"
-            )
-        self._files = [ReplayFiles(replay) for replay in self.replays]
-        size = sum(replay.store.nbytes for replay in self.replays)
-        say(
-            f"replay: {len(self.replays)} x {capacity:,} steps, {size / 1e9:.2f} GB; training "
-            f"starts at step {fill_step(run, setup.batch_length):,}"
-        )
-
     def _load(self, saved: Sequence[Saved]) -> None:
         """Takes over a checkpoint."""
         setup, learner = self.setup, self.setup.learner
@@ -291,7 +216,7 @@ class RunState:
             self.step, self.updates = lead["step"], lead["updates"]
             loops = [files["loop.safetensors"] for files in arrays]
             self.evaluated = lead["evaluated"]
-            self._open(loops)
+            self.world = open_world(setup, self.active, self.step, dict(enumerate(loops)))
             learner.load([files["learner.safetensors"] for files in arrays])
             self.carry = learner.load_carry([_under("carry/", loop) for loop in loops])
             if lead["pending"]:
@@ -310,12 +235,12 @@ class RunState:
 
     def _load_member(self, n: int, part: Saved, loop: Arrays) -> None:
         state = part.state
-        self._files[n].load(state["replay"], part.folder / "replay")
+        self.world.files[n].load(state["replay"], part.folder / "replay")
         if n in self.frozen:
             return
         rows = range(self.setup.run.envs)
         states = [loop[f"env/{r}"].tobytes() if f"env/{r}" in loop else None for r in rows]
-        self.driver.load(n, _under("obs/", loop), states, state["running"])
+        self.world.driver.load(n, _under("obs/", loop), states, state["running"])
         self.episodes[n] = int(state["episodes"])
         self.returns[n] = dict(state["returns"])
         self.means[n].load(state["means"])

@@ -14,7 +14,8 @@ from embodied.run.evaluation import MakeEnv
 from embodied.run.learner import Learner
 from embodied.run.loop import Loop
 from embodied.run.signals import StopFlag
-from embodied.run.state import RunState, Setup
+from embodied.run.state import RunState
+from embodied.run.world import Setup
 
 
 def train_eval(

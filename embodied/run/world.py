@@ -1,0 +1,114 @@
+"""The parts a run is made of: environments and replays of all members."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from embodied.core.driver import Driver
+from embodied.core.env import Env
+from embodied.core.errors import UserError
+from embodied.core.logger import say
+from embodied.core.rng import derive_seed
+from embodied.replay import Replay
+from embodied.replay.chunks import ReplayFiles
+from embodied.replay.replay import ring_size
+from embodied.run.config import RunConfig, fill_step
+from embodied.run.evaluation import MakeEnv, open_env
+from embodied.run.learner import Arrays, Learner
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What a run is made of; see `embodied.run.train_eval`."""
+
+    learner: Learner
+    make_env: MakeEnv
+    make_eval_env: MakeEnv | None
+    logdirs: Sequence[Path]
+    seeds: Sequence[int]
+    run: RunConfig
+    batch_size: int
+    batch_length: int
+
+    @property
+    def root(self) -> Path:
+        """The folder that commits: the run folder, or the one around those of a population."""
+        return self.logdirs[0] if len(self.logdirs) == 1 else self.logdirs[0].parent
+
+
+@dataclasses.dataclass
+class World:
+    """What the agents act in and learn from.
+
+    Args:
+      driver: steps the environments.
+      replays: one for each member.
+      files: the same replays on disk.
+      repeat: frames for each agent step.
+    """
+
+    driver: Driver
+    replays: list[Replay]
+    files: list[ReplayFiles]
+    repeat: int
+
+
+def open_world(
+    setup: Setup, active: Sequence[int], step: int, loops: Mapping[int, Arrays]
+) -> World:
+    """Makes the environments of the active members and empty replays for all.
+
+    Args:
+      setup: what the run is made of.
+      active: the members that are not frozen.
+      step: agent steps done.
+      loops: by member the saved arrays of its loop; an environment whose state is not among them
+        starts afresh with a seed of its own.
+
+    Raises:
+      UserError: when the replay cannot hold the windows that training starts with.
+    """
+    run = setup.run
+    envs: list[list[Env]] = [[] for _ in setup.seeds]
+    for n in active:
+        for row in range(run.envs):
+            since = 0 if n not in loops or f"env/{row}" in loops[n] else step
+            seed = derive_seed(setup.seeds[n], 0, since, row)
+            envs[n].append(open_env(setup.make_env, n, row, seed, run, run.env_process))
+    first = envs[active[0]][0]
+    if not first.savable:
+        say(
+            "note: this environment cannot save its state; a resumed run starts new episodes and "
+            "so differs from an undisturbed one"
+        )
+    driver = Driver(envs, run.envs * len(active) if run.env_process else 0)
+    try:
+        replays = _open_replays(setup, driver)
+    except UserError:
+        driver.close()
+        raise
+    return World(driver, replays, [ReplayFiles(replay) for replay in replays], first.repeat)
+
+
+def _open_replays(setup: Setup, driver: Driver) -> list[Replay]:
+    """Makes the replays and says how large they are."""
+    run, length = setup.run, setup.batch_length
+    capacity = min(run.replay_size, run.steps)
+    most = (ring_size(capacity, run.envs) - length + 1) * run.envs
+    if most < run.train_fill:
+        raise UserError(
+            f"run.train_fill is {run.train_fill} windows, but a replay of {capacity} steps has "
+            f"only {max(most, 0)}; lower it, or raise run.replay_size and run.steps"
+        )
+    replays = []
+    for seed in setup.seeds:
+        store = setup.learner.make_store(driver.spaces, capacity)
+        replays.append(Replay(driver.spaces, capacity, run.envs, length, seed, store))
+    size = sum(replay.store.nbytes for replay in replays)
+    say(
+        f"replay: {len(replays)} x {capacity:,} steps, {size / 1e9:.2f} GB; training starts at "
+        f"step {fill_step(run, length):,}"
+    )
+    return replays

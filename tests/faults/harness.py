@@ -1,0 +1,237 @@
+"""Kills a run at random moments, lets it continue, and compares it with an undisturbed one.
+
+    python tests/faults/harness.py --kills 50 --task atari_pong
+    python tests/faults/harness.py --kills 20 --command "COMMAND ... --logdir {logdir}"
+
+Without `--command` it runs the real loop, environment and replay with a learner of a few numbers
+that remembers every batch. A kill is SIGKILL, or SIGTERM with `--term`, at a moment drawn uniformly
+from the duration of the undisturbed run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import hashlib
+import json
+import random
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
+
+from fake_learner import FakeLearner  # noqa: E402
+
+import embodied.envs  # noqa: E402
+from embodied.core.checkpoint import Checkpoints, Saved  # noqa: E402
+from embodied.core.env import Env  # noqa: E402
+from embodied.core.files import decode  # noqa: E402
+from embodied.core.records import FILES  # noqa: E402
+from embodied.run import RunConfig, train_eval  # noqa: E402
+
+SETTINGS: dict[str, Any] = {
+    "steps": 600,
+    "envs": 2,
+    "train_ratio": 8.0,
+    "train_fill": 20,
+    "log_every": 20,
+    "report_every": 200,
+    "eval_every": 150,
+    "eval_eps": 4,
+    "eval_envs": 3,
+    "save_every": 50,
+    "video_length": 0,
+}
+
+
+def fingerprint(folder: Path) -> dict[str, str]:
+    """Returns a SHA-256 for each part of a run folder that has to repeat.
+
+    Args:
+      folder: of one member.
+
+    Returns:
+      By part: `learner`, `loop` (observations, environments, policy state), `state` (counters,
+      means), `replay`, and the records.
+    """
+    found = Checkpoints(folder, [folder]).load()
+    assert found, f"no checkpoint in {folder}"
+    saved = found[0]
+    state = {key: value for key, value in saved.state.items() if key != "replay"}
+    parts = {
+        "state": _hash(json.dumps(state, sort_keys=True).encode()),
+        "replay": _replay(saved),
+    }
+    for name in ("learner", "loop"):
+        path = saved.files[f"{name}.safetensors"]
+        parts[name] = _arrays(decode(path.read_bytes(), path))
+    return parts | {name: _hash((folder / name).read_bytes()) for name in FILES}
+
+
+def _replay(saved: Saved) -> str:
+    """Hashes the live transitions in their order, however they are spread over files."""
+    counts, ring = saved.state["replay"]["counts"], saved.state["replay"]["ring"]
+    rows: dict[str, list[np.ndarray]] = {}
+    for chunk in saved.state["replay"]["chunks"]:
+        path = saved.folder / "replay" / chunk["name"]
+        arrays, start = decode(path.read_bytes(), path), 0
+        for stream, (first, last) in enumerate(zip(chunk["first"], chunk["last"])):
+            dead = max(0, min(last, counts[stream] - ring) - first)
+            for name, array in arrays.items():
+                part = array[start + dead : start + last - first]
+                rows.setdefault(f"{stream}/{name}", []).append(part)
+            start += last - first
+    return _arrays({name: np.concatenate(parts) for name, parts in rows.items()})
+
+
+def _arrays(arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def child_command(settings: dict[str, Any]) -> list[str]:
+    """Returns the command that trains the fake learner; `{logdir}` stands for the folder."""
+    return [sys.executable, str(Path(__file__).resolve()), "--child", json.dumps(settings)]
+
+
+def disturb(
+    command: list[str], folder: Path, kills: int, seconds: float, rng: random.Random, term: bool
+) -> int:
+    """Runs the command again and again, killing it, until it has ended by itself.
+
+    Args:
+      command: with `{logdir}` for the folder.
+      folder: of the run.
+      kills: most kills before it is left alone; it may end before all are spent.
+      seconds: duration of the undisturbed run.
+      rng: draws the moments.
+      term: send SIGTERM instead of SIGKILL.
+
+    Returns:
+      How many kills hit the running process.
+    """
+    hits = 0
+    while True:
+        process = _start(command, folder)
+        try:
+            process.wait(timeout=rng.uniform(0, seconds) if hits < kills else None)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGTERM if term else signal.SIGKILL)
+            process.wait()
+            hits += 1
+            if term and process.returncode not in (0, -signal.SIGTERM):
+                raise RuntimeError(_log(folder)) from None
+            continue
+        if process.returncode:
+            raise RuntimeError(f"exit code {process.returncode}:\n{_log(folder)}")
+        return hits
+
+
+def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    filled = [word.replace("{logdir}", str(folder)) for word in command]
+    with open(folder.with_suffix(".log"), "ab") as log:
+        return subprocess.Popen(filled, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT)
+
+
+def _log(folder: Path) -> str:
+    return folder.with_suffix(".log").read_text(errors="replace")[-3000:]
+
+
+def compare(
+    command: list[str], base: Path, kills: int, seed: int, term: bool = False, members: int = 1
+) -> int:
+    """Compares disturbed runs with an undisturbed one until all kills are spent.
+
+    Args:
+      command: with `{logdir}` for the folder.
+      base: an empty folder.
+      kills: number of kills in all.
+      seed: of the moments.
+      term: send SIGTERM instead of SIGKILL.
+      members: when above 1, the run folders are `{logdir}/seed-<n>`.
+
+    Returns:
+      The number of kills survived.
+
+    Raises:
+      AssertionError: naming the parts that differ.
+    """
+    rng = random.Random(seed)
+    start = time.monotonic()
+    disturb(command, base / "plain", 0, 0, rng, term)
+    seconds = time.monotonic() - start
+    inner = [f"seed-{n}" for n in range(members)] if members > 1 else ["."]
+    wanted = [fingerprint(base / "plain" / name) for name in inner]
+    done = 0
+    while done < kills:
+        folder = base / f"killed-{done}"
+        hits = disturb(command, folder, min(kills - done, 10), seconds, rng, term)
+        for name, want in zip(inner, wanted):
+            found = fingerprint(folder / name)
+            differing = [part for part in want if want[part] != found[part]]
+            assert not differing, f"{folder / name} differs in {differing}\n{_log(folder)}"
+        done += hits
+        print(f"  {done} kills survived", flush=True)
+        shutil.rmtree(folder)
+    return done
+
+
+def make_env(task: str, options: dict[str, Any], member: int, index: int, seed: int) -> Env:
+    """Returns the environment; a function of the module, so that processes can be given it."""
+    return embodied.envs.make(task, seed, options)
+
+
+def child(settings: dict[str, Any], logdir: Path) -> None:
+    """Trains the fake learner in this process."""
+    make = functools.partial(make_env, settings.pop("task"), settings.pop("options"))
+    seeds = list(range(settings.pop("members")))
+    probe = make(0, 0, 0)
+    learner = FakeLearner(seeds, probe.act_space["action"])
+    probe.close()
+    folders = [logdir / f"seed-{seed}" for seed in seeds] if len(seeds) > 1 else [logdir]
+    train_eval(learner, make, make, folders, seeds, RunConfig(**settings), 4, 8)
+
+
+def main() -> None:
+    """Runs the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
+    parser.add_argument("--task", default="dummy_disc")
+    parser.add_argument("--options", default="{}", help="JSON of the environment's options")
+    parser.add_argument("--settings", default="{}", help="JSON of RunConfig fields")
+    parser.add_argument("--members", type=int, default=1)
+    parser.add_argument("--term", action="store_true", help="SIGTERM instead of SIGKILL")
+    parser.add_argument("--command", help="train something else; {logdir} stands for the folder")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    args, rest = parser.parse_known_args()
+    if args.child:
+        child(json.loads(args.child), Path(rest[0]))
+        return
+    settings = {"task": args.task, "options": json.loads(args.options), "members": args.members}
+    settings |= SETTINGS | json.loads(args.settings)
+    command = shlex.split(args.command) if args.command else [*child_command(settings), "{logdir}"]
+    with tempfile.TemporaryDirectory() as base:
+        done = compare(command, Path(base), args.kills, args.seed, args.term, args.members)
+    print(f"{done} kills survived, every run identical to the undisturbed one")
+
+
+if __name__ == "__main__":
+    main()
