@@ -46,8 +46,12 @@ def _load(args: argparse.Namespace, sources: Sequence[str]) -> Loaded:
 
 def _finish(args: argparse.Namespace, problems: Sequence[load.Problem]) -> int:
     """Reports what was wrong with the files; returns the exit status that this calls for."""
+    alike: dict[str, list[load.Problem]] = {}
     for problem in problems:
-        print(f"warning: {problem}", file=sys.stderr)
+        alike.setdefault(problem.reason, []).append(problem)
+    for same in alike.values():
+        more = f" (and {len(same) - 1} more files alike)" if len(same) > 1 else ""
+        print(f"warning: {same[0]}{more}", file=sys.stderr)
     return int(bool(args.strict and problems))
 
 

@@ -63,7 +63,7 @@ def _parse(file: Path) -> Any:
 
     try:
         if file.stat().st_size > MAX_CONFIG:
-            raise ValueError(f"larger than {MAX_CONFIG >> 20} MiB; no config is")
+            raise ValueError(f"larger than {MAX_CONFIG >> 10} KiB; no config is")
         return YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
     except (OSError, YAMLError, UnicodeDecodeError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

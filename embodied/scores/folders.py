@@ -12,7 +12,6 @@ from embodied.scores import games
 from embodied.scores.formats import seed_of
 from embodied.scores.read import MAX_POINTS, BadFile, read_jsonl
 from embodied.scores.records import (
-    EMPTY,
     UNKNOWN,
     Problem,
     Run,
@@ -24,7 +23,7 @@ from embodied.scores.records import (
 
 RECORDS = ("episodes.jsonl", "scores.jsonl", "metrics.jsonl")
 HEAVY = {"checkpoints", "replay", "eval_replay", "videos", "ckpt", "__pycache__"}
-MAX_CONFIG = 2**20
+MAX_CONFIG = 2**18
 
 
 def find_runs(root: Path) -> Iterator[Path]:
@@ -103,20 +102,14 @@ class _Points:
     def add(self, frame: Any, score: Any) -> None:
         if len(self.frames) >= MAX_POINTS:
             raise BadFile(f"more than {MAX_POINTS} points; the rest is left out")
-        self.frames.append(frame if _number(frame) else None)
-        self.scores.append(score if _number(score) else None)
+        self.frames.append(frame)
+        self.scores.append(score)
 
     def series(self, complaints: list[str], episodes: int) -> Series:
-        if not self.frames:
-            return EMPTY
         made, complaint = series(self.frames, self.scores, episodes)
         if complaint:
             complaints.append(f"{self.name}: {complaint}")
         return made
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**1023
 
 
 def _episodes(file: Path) -> tuple[tuple[Series, Series], list[str]]:

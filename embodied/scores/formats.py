@@ -82,7 +82,7 @@ def _points(
         return None
     try:
         made, complaint = series(x, y, episodes)
-    except (TypeError, ValueError, OverflowError) as error:
+    except ValueError as error:
         report(f"{where}: {error}")
         return None
     if complaint:

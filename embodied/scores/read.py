@@ -68,31 +68,46 @@ def read_jsonl(path: Path, needle: bytes) -> Iterator[dict | BadFile]:
     Yields:
       Each record, or a BadFile for a line that is none (the others still come).
     """
-    number = bad = 0
+    number, bad, rest = 1, 0, b""
     try:
         with open(path, "rb") as file:
-            while line := file.readline(MAX_LINE + 1):
-                number += 1
-                if len(line) > MAX_LINE or bad == MAX_BAD_LINES:
-                    yield BadFile(f"no record of scores; reading stopped at line {number}")
+            while block := file.read(MAX_LINE):
+                *lines, rest = (rest + block).split(b"\n")
+                if len(rest) > MAX_LINE:
+                    yield BadFile(f"line {number + len(lines)} is too long; stopped there")
                     return
-                record = _record(line, needle)
-                if record is None:
-                    bad += 1
-                    yield BadFile(f"line {number} is not a JSON object (cut short?)")
-                elif record:
-                    yield record
+                for found in _records(lines, number, needle):
+                    bad += isinstance(found, BadFile)
+                    yield found
+                    if bad > MAX_BAD_LINES:
+                        yield BadFile("too many such lines; the rest is left out")
+                        return
+                number += len(lines)
+        yield from _records([rest], number, needle)
     except OSError as error:
         yield BadFile(f"cannot be read ({error.strerror or error})")
 
 
-def _record(line: bytes, needle: bytes) -> dict | None:
-    """Returns one line's record, {} for a line that need not be parsed, None for a bad one."""
-    line = line.strip()
-    if needle not in line:
-        return {} if not line or line.endswith(b"}") else None
+def _records(lines: list[bytes], first: int, needle: bytes) -> Iterator[dict | BadFile]:
+    """Parses lines, of which the first has that number: at once, and one by one if one is bad."""
+    wanted = [line for line in lines if needle in line]
+    whole = all(line.endswith(b"}") for line in lines if line)
     try:
-        record = json.loads(line)
+        found = json.loads(b"[" + b",".join(wanted) + b"]") if whole else []
     except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None
+        found = []
+    if whole and len(found) == len(wanted) and all(isinstance(each, dict) for each in found):
+        yield from found
+        return
+    for number, line in enumerate(lines, first):
+        line = line.strip()
+        if (line.endswith(b"}") and needle not in line) or not line:
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if isinstance(record, dict):
+            yield record
+        else:
+            yield BadFile(f"line {number} is not a JSON object (cut short?)")

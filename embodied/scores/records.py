@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -75,6 +76,24 @@ class Run:
     trains: Series = EMPTY
 
 
+def numbers(values: Sequence) -> np.ndarray:
+    """Returns values as float64 `[len(values)]`, NaN for whatever is no number."""
+    try:
+        array = np.array(values, np.float64)
+        if array.shape == (len(values),):
+            return array
+    except (TypeError, ValueError, OverflowError):
+        pass
+    return np.array([_number(value) for value in values], np.float64)
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        return math.nan
+
+
 def series(
     frames: Sequence, scores: Sequence, episodes: int | Sequence[int] = UNKNOWN
 ) -> tuple[Series, str | None]:
@@ -82,19 +101,18 @@ def series(
 
     Args:
       frames: P frames.
-      scores: P scores; NaN, infinite or missing (None) points are dropped.
+      scores: P scores.
       episodes: for each point, or one number for all.
 
     Returns:
       The series sorted by frame, and what was wrong with it (None: nothing).
 
     Raises:
-      TypeError, ValueError, OverflowError: if the values are not numbers at all.
+      ValueError: frames and scores differ in number.
     """
-    x = np.array([np.nan if value is None else float(value) for value in frames], np.float64)
-    y = np.array([np.nan if value is None else float(value) for value in scores], np.float64)
-    if len(x) != len(y):
-        raise ValueError(f"unequal steps: {len(x)} steps but {len(y)} scores")
+    if len(frames) != len(scores):
+        raise ValueError(f"unequal steps: {len(frames)} steps but {len(scores)} scores")
+    x, y = numbers(frames), numbers(scores)
     count = np.broadcast_to(np.asarray(episodes, np.int64), x.shape)
     good = np.isfinite(x) & np.isfinite(y)
     order = np.argsort(x[good], kind="stable")
