@@ -40,6 +40,7 @@ class Driver:
       obs: the newest observations, arrays [N, E, ...]; new arrays at every step.
       spaces: of observations and actions by name.
       act_space: what an action is.
+      repeat: frames for each agent step.
 
     Args:
       envs: environments [N][E] with equal spaces, or none at all for a member that is never
@@ -53,6 +54,7 @@ class Driver:
         shape = (len(self.envs), max(len(row) for row in self.envs))
         first = next(env for row in self.envs for env in row)
         self.spaces = {**first.obs_space, **first.act_space}
+        self.repeat = first.repeat
         self.act_space = first.act_space["action"]
         self.obs: Obs = {
             key: np.zeros((*shape, *space.shape), space.dtype)

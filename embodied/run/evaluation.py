@@ -57,11 +57,13 @@ class Outcome:
       episodes: in the order of rows, and in time within a row.
       frames: uint8 [T, H, W, C] of the first row's first episode; None without images.
       errors: of the members whose environment failed; they have no result.
+      repeat: frames for each agent step.
     """
 
     episodes: dict[int, list[Episode]]
     frames: dict[int, np.ndarray | None]
     errors: dict[int, Exception]
+    repeat: int
 
 
 def quotas(episodes: int, rows: int) -> np.ndarray:
@@ -138,24 +140,23 @@ def _play(
 ) -> Outcome:
     left = np.zeros((learner.size, len(quota)), np.int64)
     left[members] = quota
-    outcome = Outcome({n: [] for n in members}, {}, driver.reset(left > 0))
+    outcome = Outcome({n: [] for n in members}, {}, driver.reset(left > 0), driver.repeat)
     camera = _Camera(driver, members, video_length)
     carry = learner.initial_carry(len(quota))
     time = 0
-    while True:
-        for n in outcome.errors:
-            left[n] = 0
-        camera.shoot(driver, left[:, 0] == quota[0])
-        if not left.any():
-            break
+    camera.shoot(driver, left[:, 0] > 0)
+    left[list(outcome.errors)] = 0
+    while left.any():
         if stop():
             raise Interrupted
         carry, actions = learner.act(carry, driver.obs, (step, time), "eval", policy)
         episodes, errors = driver.step(actions, left > 0)
+        camera.shoot(driver, left[:, 0] == quota[0])
         outcome.errors.update(errors)
         for episode in episodes:
             outcome.episodes[episode.member].append(episode)
             left[episode.member, episode.row] -= 1
+        left[list(outcome.errors)] = 0
         time += 1
     for n in members:
         outcome.episodes[n].sort(key=lambda episode: episode.row)  # Stable: keeps time's order.

@@ -124,7 +124,7 @@ class Reporter:
         self._loggers[n].scalars(values, step)
 
     def _counts(self, step: int, updates: int) -> dict[str, int]:
-        return {"step": step, "frame": step * self._state.world.repeat, "updates": updates}
+        return {"step": step, "frame": step * self._state.world.driver.repeat, "updates": updates}
 
 
 def episode_line(

@@ -46,13 +46,11 @@ class World:
       driver: steps the environments.
       replays: one for each member.
       files: the same replays on disk.
-      repeat: frames for each agent step.
     """
 
     driver: Driver
     replays: list[Replay]
     files: list[ReplayFiles]
-    repeat: int
 
 
 def open_world(
@@ -89,7 +87,7 @@ def open_world(
     except UserError:
         driver.close()
         raise
-    return World(driver, replays, [ReplayFiles(replay) for replay in replays], first.repeat)
+    return World(driver, replays, [ReplayFiles(replay) for replay in replays])
 
 
 def _open_replays(setup: Setup, driver: Driver) -> list[Replay]:

@@ -1,0 +1,102 @@
+"""Evaluations: fixed shares of episodes, and the same result wherever they run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_learner import FakeLearner
+
+import embodied.envs
+from embodied.core.env import Env
+from embodied.core.errors import UserError
+from embodied.run import RunConfig, evaluate, train_eval
+from embodied.run.evaluation import Interrupted, evaluate_policy, quotas
+
+RUN = RunConfig(
+    steps=60, train_ratio=8, train_fill=10, log_every=20, eval_every=60, eval_eps=7, eval_envs=3
+)
+
+
+def make_env(member: int, index: int, seed: int) -> Env:
+    return embodied.envs.make("dummy_disc", seed, {"size": 8, "length": 6, "death": 0.2})
+
+
+def learner(*seeds: int) -> FakeLearner:
+    return FakeLearner(list(seeds), make_env(0, 0, 0).act_space["action"])
+
+
+def test_rows_differ_by_at_most_one_episode() -> None:
+    # 7 = 3 + 2 + 2
+    np.testing.assert_array_equal(quotas(7, 3), [3, 2, 2])
+    np.testing.assert_array_equal(quotas(2, 5), [1, 1])
+    for episodes in range(1, 30):
+        for rows in range(1, 12):
+            quota = quotas(episodes, rows)
+            assert quota.sum() == episodes and quota.min() >= 1 and np.ptp(quota) <= 1
+
+
+def test_every_row_plays_its_share_however_short_its_episodes_are() -> None:
+    outcome = evaluate_policy(make_env, learner(1, 2), None, [1, 2], [0, 1], 40, RUN)
+    for n in (0, 1):
+        assert [episode.row for episode in outcome.episodes[n]] == [0, 0, 0, 1, 1, 2, 2]
+    assert len({episode.length for episode in outcome.episodes[0]}) > 1
+    frames = outcome.frames[0]
+    assert frames is not None and frames.shape == (outcome.episodes[0][0].length + 1, 8, 8, 3)
+
+
+def test_an_evaluation_depends_on_seed_and_step_alone() -> None:
+    def returns(seeds: list[int], step: int) -> list[float]:
+        agent = learner(*seeds)
+        members = range(len(seeds))
+        outcome = evaluate_policy(make_env, agent, None, seeds, members, step, RUN)
+        return [episode.total for episode in outcome.episodes[len(seeds) - 1]]
+
+    assert returns([5], 40) == returns([5], 40) == returns([4, 5], 40)
+    assert returns([5], 40) != returns([5], 45)
+    assert returns([5], 40) != returns([6], 40)
+
+
+def test_finished_rows_are_not_stepped() -> None:
+    steps = []
+
+    class Count:
+        def __init__(self, env: Env) -> None:
+            self.__dict__.update(env=env)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.__dict__["env"], name)
+
+        def step(self, action: np.ndarray) -> dict[str, np.ndarray]:
+            steps.append(1)
+            return self.__dict__["env"].step(action)
+
+    def make(member: int, index: int, seed: int) -> Env:
+        return Count(make_env(member, index, seed))  # type: ignore[return-value]
+
+    outcome = evaluate_policy(make, learner(1), None, [1], [0], 40, RUN)
+    assert len(steps) == sum(episode.length + 1 for episode in outcome.episodes[0])
+
+
+def test_stopping() -> None:
+    with pytest.raises(Interrupted):
+        evaluate_policy(make_env, learner(1), None, [1], [0], 40, RUN, stop=lambda: True)
+
+
+def test_the_eval_verb_repeats_the_last_evaluation_of_training(tmp_path: Path) -> None:
+    train_eval(learner(3), make_env, make_env, [tmp_path], [3], RUN, 2, 4)
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.jsonl")}
+    result = evaluate(learner(3), make_env, [tmp_path], [3], RUN)
+    assert before == {path: path.read_bytes() for path in tmp_path.glob("*.jsonl")}
+    recorded = (tmp_path / "episodes.jsonl").read_text().splitlines()
+    evaluation = [line for line in recorded if '"eval"' in line]
+    assert evaluation == (tmp_path / "eval" / "episodes.jsonl").read_text().splitlines()
+    returns = [json.loads(line)["return"] for line in evaluation]
+    assert result["step"] == 60 and result["members"][0]["eval/return"] == np.mean(returns)
+
+
+def test_the_eval_verb_needs_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no checkpoint"):
+        evaluate(learner(3), make_env, [tmp_path], [3], RUN)
