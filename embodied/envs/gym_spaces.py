@@ -74,8 +74,8 @@ def observe(space: Any, name: str, size: int) -> tuple[Space, Callable[[Any], np
     if isinstance(space, spaces.MultiBinary):
         return Space(np.float32, (int(np.prod(space.shape)),), 0, 1), _vector
     if isinstance(space, spaces.Box):
-        low = float(np.min(space.low, initial=np.inf))
-        high = float(np.max(space.high, initial=-np.inf))
+        low = float(np.min(space.low.astype(np.float64), initial=np.inf))
+        high = float(np.max(space.high.astype(np.float64), initial=-np.inf))
         shape = (int(np.prod(space.shape)),)
         bounds = (low if np.isfinite(low) else None, high if np.isfinite(high) else None)
         return Space(np.float32, shape, *bounds), _vector

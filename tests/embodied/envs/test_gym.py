@@ -1,0 +1,171 @@
+"""Gymnasium environments: spaces, ends, actions, images, exact resume where it is possible."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+import embodied.envs
+from embodied.core.errors import UserError
+from embodied.core.wrappers import CheckedEnv
+from embodied.envs.gym import Gym, Options
+
+
+class Made(gymnasium.Env):
+    """Plays prepared steps; observes whatever its space holds."""
+
+    def __init__(self, obs, action, steps=()):
+        self.observation_space = obs
+        self.action_space = action
+        self.steps = list(steps)
+        self.actions = []
+        obs.seed(0)
+
+    def reset(self, *, seed=None, options=None):
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        self.actions.append(action)
+        return (self.observation_space.sample(), *self.steps.pop(0), {"note": 1})
+
+
+def wrap(obs, action=None, steps=(), **options):
+    made = Made(obs, action or spaces.Discrete(2), steps)
+    return CheckedEnv(Gym(made, 0, "made", Options(**options)), "made"), made
+
+
+VECTOR = spaces.Box(-1, 1, (3,))
+
+
+@pytest.mark.parametrize(
+    ("space", "keys"),
+    [
+        (spaces.Box(-np.inf, np.inf, (3,), np.float64), {"vector": (np.float32, (3,))}),
+        (spaces.Box(-1, 1, (2, 3)), {"vector": (np.float32, (6,))}),
+        (spaces.Box(0, 255, (80, 100, 3), np.uint8), {"image": (np.uint8, (64, 64, 3))}),
+        (spaces.Box(0, 255, (80, 100), np.uint8), {"image": (np.uint8, (64, 64, 1))}),
+        (spaces.Box(0, 255, (128,), np.uint8), {"vector": (np.float32, (128,))}),
+        (spaces.Discrete(5, start=2), {"vector": (np.float32, (5,))}),
+        (spaces.MultiDiscrete([3, 4]), {"vector": (np.float32, (7,))}),
+        (spaces.MultiBinary(4), {"vector": (np.float32, (4,))}),
+        (
+            spaces.Dict(
+                {
+                    "camera": spaces.Box(0, 255, (8, 8, 3), np.uint8),
+                    "arm": spaces.Dict({"angle": spaces.Box(-3, 3, (), np.float64)}),
+                }
+            ),
+            {"camera": (np.uint8, (64, 64, 3)), "arm/angle": (np.float32, (1,))},
+        ),
+    ],
+    ids=str,
+)
+def test_observation_spaces(space, keys):
+    env, _ = wrap(space, steps=[(0.0, False, False)] * 5)
+    found = {k: s for k, s in env.obs_space.items() if not k.startswith(("is_", "reward"))}
+    assert {k: (s.dtype, s.shape) for k, s in found.items()} == keys
+    for _ in range(6):  # CheckedEnv compares every observation with its space.
+        env.step(np.array([0, 1], np.float32))
+
+
+def test_one_hot_observations():
+    env, made = wrap(spaces.MultiDiscrete([2, 3]))
+    made.observation_space.sample = lambda: np.array([1, 0])
+    assert env.step(None)["vector"].tolist() == [0, 1, 1, 0, 0]
+    env, made = wrap(spaces.Discrete(3, start=-1))
+    made.observation_space.sample = lambda: 1
+    assert env.step(None)["vector"].tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize(("terminated", "truncated"), [(True, False), (False, True), (True, True)])
+def test_terminated_and_truncated_stay_apart(terminated, truncated):
+    env, _ = wrap(VECTOR, steps=[(1.5, False, False), (-2.0, terminated, truncated)])
+    action = np.array([0, 1], np.float32)
+    seen = [env.step(action) for _ in range(4)]
+    assert [bool(obs["is_first"]) for obs in seen] == [True, False, False, True]
+    assert [bool(obs["is_last"]) for obs in seen] == [False, False, True, False]
+    assert [bool(obs["is_terminal"]) for obs in seen] == [False, False, terminated, False]
+    assert [float(obs["reward"]) for obs in seen] == [0.0, 1.5, -2.0, 0.0]
+
+
+def test_repeat_sums_rewards_and_stops_at_the_end():
+    env, made = wrap(VECTOR, steps=[(1.0, False, False)] * 3 + [(4.0, True, False)], repeat=3)
+    action = np.array([1, 0], np.float32)
+    env.step(action)
+    assert env.step(action)["reward"] == 3
+    last = env.step(action)
+    assert last["reward"] == 4 and last["is_terminal"]
+    assert made.actions == [0, 0, 0, 0] and env.repeat == 3
+
+
+def test_actions():
+    box = spaces.Box(np.array([-2, 0], np.float32), np.array([2, 10], np.float32))
+    env, made = wrap(VECTOR, box, [(0.0, False, False)] * 3)
+    for action in ((0, 0), (-1, 1), (-1, -1), (1, 0.5)):
+        env.step(np.array(action, np.float32))
+    assert [action.tolist() for action in made.actions] == [[-2, 10], [-2, 0], [2, 7.5]]
+    env, made = wrap(VECTOR, spaces.Discrete(3, start=5), [(0.0, False, False)])
+    env.step(None)
+    env.step(np.array([0, 0, 1], np.float32))
+    assert made.actions == [7]
+
+
+@pytest.mark.parametrize(
+    ("obs", "action", "words"),
+    [
+        (VECTOR, spaces.MultiDiscrete([2, 2]), "expected an action space of Discrete or"),
+        (VECTOR, spaces.Box(-np.inf, np.inf, (2,)), "expected an action space of Discrete or"),
+        (spaces.Text(3), None, "expected an observation of Box"),
+        (spaces.Dict({"reward": VECTOR}), None, "'reward', which is taken"),
+    ],
+)
+def test_spaces_that_fit_no_agent(obs, action, words):
+    with pytest.raises(UserError, match=f"made.*{words}"):
+        wrap(obs, action)
+
+
+def test_a_value_outside_its_space_is_named():
+    env, made = wrap(VECTOR)
+    made.observation_space.sample = lambda: np.array([0, 0, 1.5])
+    with pytest.raises(UserError, match=r"made: 'vector'.*1.5 at \(2,\)"):
+        env.step(None)
+
+
+@pytest.mark.parametrize(
+    "task", ["CartPole-v1", "Pendulum-v1", "Acrobot-v1", "MountainCarContinuous-v0"]
+)
+def test_classic_control_resumes_exactly(task, check_resume, check_seeds):
+    for before in (0, 25):
+        check_resume(f"gym_{task}", {}, before, 250)
+    check_seeds(f"gym_{task}", {}, 30)
+
+
+def test_cartpole_equals_gymnasium(roll):
+    env = embodied.envs.make("gym_CartPole-v1", 9)
+    plain = gymnasium.make("CartPole-v1")
+    obs, _ = plain.reset(seed=9)
+    np.testing.assert_array_equal(env.step(None)["vector"], obs)
+    for step in range(200):
+        action = step // 3 % 2
+        obs, reward, terminated, truncated, _ = plain.step(action)
+        ours = env.step(np.eye(2, dtype=np.float32)[action])
+        np.testing.assert_array_equal(ours["vector"], obs)
+        assert ours["reward"] == reward and ours["is_terminal"] == terminated
+        if terminated or truncated:
+            obs, _ = plain.reset()
+            np.testing.assert_array_equal(env.step(None)["vector"], obs)
+
+
+def test_an_id_with_a_slash(roll):
+    env = embodied.envs.make("gym_ALE/Pong-v5", 0)
+    assert env.obs_space["image"].shape == (64, 64, 3)
+    assert env.act_space["action"].shape == (6,)
+    images = [obs["image"] for obs in roll(env, 60)]
+    assert any((image != images[0]).any() for image in images)
+    assert not env.savable and env.save() is None
+    env.close()
+
+
+def test_what_cannot_be_saved_says_so():
+    env, _ = wrap(VECTOR)
+    assert not env.savable and env.save() is None
