@@ -32,7 +32,7 @@ class Options:
     def __post_init__(self) -> None:
         for key in ("size", "repeat"):
             if getattr(self, key) < 1:
-                raise UserError(f"env.metaworld.{key} must be at least 1, got {self}")
+                raise UserError(f"env.metaworld.{key} must be at least 1, got {getattr(self, key)}")
 
 
 def tasks() -> tuple[str, ...]:
