@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -25,14 +24,9 @@ import numpy as np
 
 from embodied.core.errors import UserError
 from embodied.core.files import CorruptFile, digest, encode, sync_folder, write_atomic
-
-VERSION = 1
+from embodied.core.manifest import NAME, STEP, seal, unseal, verify
 
 Content = bytes | Mapping[str, np.ndarray]
-
-_STEP = r"\d{12}(-\d\d)?"  # A second checkpoint of one step gets a number.
-_NAME = re.compile(rf"(checkpoints/{_STEP}|replay)/[A-Za-z0-9_][A-Za-z0-9._-]*")
-_LARGEST_MANIFEST = 2**28  # Bytes.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +54,13 @@ class Saved:
       folder: the run folder.
       state: as it was given to `save`.
       files: path by name, of the files of `checkpoints/<step>/`.
+      damaged: names of files in `replay/` that cannot be used; only where no checkpoint is whole.
     """
 
     folder: Path
     state: dict[str, Any]
     files: dict[str, Path]
+    damaged: frozenset[str] = frozenset()
 
 
 class Checkpoints:
@@ -117,6 +113,9 @@ class Checkpoints:
     def load(self, say: Any = print) -> list[Saved] | None:
         """Returns the newest checkpoint that is whole, or None when there is none at all.
 
+        When none is whole, older files of the replay, which they share, may be the reason: then it
+        is the newest one that lacks nothing else.
+
         Args:
           say: is told of each damaged checkpoint that was passed over.
 
@@ -124,13 +123,14 @@ class Checkpoints:
           UserError: when all are damaged, or one has an unknown version.
         """
         names = self._names()
-        for place, name in enumerate(names):
+        for name, lenient in [(n, False) for n in names] + [(n, True) for n in names]:
             try:
-                manifests, saved = self._read(name)
-            except (CorruptFile, OSError, RecursionError) as error:
-                say(f"warning: the checkpoint of step {int(name[:12])} cannot be used: {error}")
+                manifests, saved = self._read(name, lenient)
+            except (CorruptFile, OSError) as error:
+                if not lenient:
+                    say(f"warning: the checkpoint of step {int(name[:12])} is not whole: {error}")
                 continue
-            for older in reversed(names[place + 1 :]):
+            for older in reversed(names[names.index(name) + 1 :]):
                 self._remember(older)
             self._good[name] = [manifest["files"] for manifest in manifests]
             return saved
@@ -146,7 +146,7 @@ class Checkpoints:
         pattern = "*.json" if self._together else "*/manifest.json"
         found = (self._root / "checkpoints").glob(pattern)
         names = [path.stem if self._together else path.parent.name for path in found]
-        return sorted((name for name in names if re.fullmatch(_STEP, name)), reverse=True)
+        return sorted((name for name in names if re.fullmatch(STEP, name)), reverse=True)
 
     def _write(
         self, folder: Path, name: str, part: Part
@@ -162,12 +162,12 @@ class Checkpoints:
         contents = {f"checkpoints/{name}/{key}": value for key, value in part.files.items()}
         contents |= {f"replay/{key}": value for key, value in part.replay.items()}
         for path, content in contents.items():
-            if not _NAME.fullmatch(path):
+            if not NAME.fullmatch(path):
                 raise ValueError(f"not a plain file name: {path}")
             data = content if isinstance(content, bytes) else encode(content)
             write_atomic(folder / path, data)
             files[path] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        text = _seal({"files": files, "state": part.state})
+        text = seal({"files": files, "state": part.state})
         write_atomic(target / "manifest.json", text)
         sync_folder(target.parent)
         return text, files
@@ -178,13 +178,13 @@ class Checkpoints:
             for folder, text in zip(self._folders, texts)
         }
         (self._root / "checkpoints").mkdir(exist_ok=True)
-        write_atomic(self._root / "checkpoints" / f"{name}.json", _seal({"members": members}))
+        write_atomic(self._root / "checkpoints" / f"{name}.json", seal({"members": members}))
 
-    def _read(self, name: str) -> tuple[list[dict[str, Any]], list[Saved]]:
-        """Reads and verifies a checkpoint in all folders."""
+    def _read(self, name: str, lenient: bool) -> tuple[list[dict[str, Any]], list[Saved]]:
+        """Reads and verifies a checkpoint in all folders; `lenient` lets replay files be bad."""
         hashes: dict[str, str] | None = None
         if self._together:
-            hashes = _open(self._root / "checkpoints" / f"{name}.json", {"members": dict})[
+            hashes = unseal(self._root / "checkpoints" / f"{name}.json", {"members": dict})[
                 "members"
             ]
         manifests, saved = [], []
@@ -193,9 +193,15 @@ class Checkpoints:
             member = os.path.relpath(folder, self._root)
             if hashes is not None and hashes.get(member) != digest(path):
                 raise CorruptFile(f"{path} is not the one that was committed")
-            manifest = _open(path, {"files": dict, "state": dict})
+            manifest = unseal(path, {"files": dict, "state": dict})
+            damaged = set()
             for file, facts in manifest["files"].items():
-                _verify(folder, file, facts)
+                try:
+                    verify(folder, file, facts)
+                except CorruptFile:
+                    if not (lenient and NAME.fullmatch(file) and file.startswith("replay/")):
+                        raise
+                    damaged.add(file.removeprefix("replay/"))
             prefix = f"checkpoints/{name}/"
             files = {
                 file.removeprefix(prefix): folder / file
@@ -203,16 +209,16 @@ class Checkpoints:
                 if file.startswith(prefix)
             }
             manifests.append(manifest)
-            saved.append(Saved(folder, manifest["state"], files))
+            saved.append(Saved(folder, manifest["state"], files, frozenset(damaged)))
         return manifests, saved
 
     def _remember(self, name: str) -> None:
         """Keeps an older checkpoint's files until it is forgotten, if its manifests are whole."""
         try:
             paths = [folder / "checkpoints" / name / "manifest.json" for folder in self._folders]
-            opened = [_open(path, {"files": dict, "state": dict}) for path in paths]
+            opened = [unseal(path, {"files": dict, "state": dict}) for path in paths]
             self._good[name] = [manifest["files"] for manifest in opened]
-        except (CorruptFile, OSError, RecursionError):
+        except (CorruptFile, OSError):
             return
 
     def _known(self, folder: Path, file: str) -> dict[str, Any]:
@@ -237,50 +243,3 @@ class Checkpoints:
             for path in (folder / "replay").iterdir():
                 if f"replay/{path.name}" not in needed and path.is_file():
                     path.unlink(missing_ok=True)
-
-
-def _seal(body: dict[str, Any]) -> bytes:
-    """Returns the body as JSON together with the version and its own checksum."""
-    text = json.dumps(body)  # Keeps the order of keys: lines of records are among them.
-    seal = hashlib.sha256(text.encode()).hexdigest()
-    return json.dumps({"version": VERSION, "sha256": seal, "body": text}).encode()
-
-
-def _open(path: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
-    """Returns the body that `_seal` was given, if whole.
-
-    Raises:
-      CorruptFile: when it is damaged.
-      UserError: when it has an unknown version.
-    """
-    if path.stat().st_size > _LARGEST_MANIFEST:
-        raise CorruptFile(f"{path} is larger than {_LARGEST_MANIFEST} bytes")
-    try:
-        outer = json.loads(path.read_bytes())
-        version, seal, text = outer["version"], outer["sha256"], outer["body"]
-        if version == VERSION:
-            if hashlib.sha256(text.encode()).hexdigest() != seal:
-                raise CorruptFile(f"{path} does not match its checksum")
-            body = json.loads(text)
-            if any(not isinstance(body[key], kind) for key, kind in kinds.items()):
-                raise CorruptFile(f"{path} lacks one of {list(kinds)}")
-            return body
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorruptFile(f"{path} is damaged: {error}") from error
-    raise UserError(
-        f"{path} has format version {version!r}, this program reads version {VERSION}; use the "
-        "program's version that wrote it, or choose another --logdir"
-    )
-
-
-def _verify(folder: Path, file: str, facts: Any) -> None:
-    """Raises CorruptFile unless the file is inside the folder, of the right size and contents."""
-    path = folder / file
-    if not isinstance(file, str) or not _NAME.fullmatch(file):
-        raise CorruptFile(f"{file!r} is not a plain file name")
-    if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
-        raise CorruptFile(f"{path} is missing or lies elsewhere")
-    if not isinstance(facts, dict) or path.stat().st_size != facts.get("bytes"):
-        raise CorruptFile(f"{path} has {path.stat().st_size} bytes, expected {facts}")
-    if digest(path) != facts.get("sha256"):
-        raise CorruptFile(f"{path} does not match its checksum")

@@ -11,8 +11,10 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from embodied.core.errors import UserError
 
-class CorruptFile(Exception):
+
+class CorruptFile(UserError):
     """A file that is damaged, or not what it says it is."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +61,20 @@ class ReplayFiles:
         self._chunks = [c for c in self._chunks if (np.array(c.last) > counts - ring).any()]
         state = {
             "counts": counts.tolist(),
+            "lost": self._replay.lost.tolist(),
             "ring": ring,
             "chunks": [dataclasses.asdict(chunk) for chunk in self._chunks],
         }
         return state, files
 
-    def load(self, state: dict[str, Any], folder: Path) -> None:
+    def load(self, state: dict[str, Any], folder: Path, damaged: Collection[str] = ()) -> None:
         """Fills the replay from its files.
 
         Args:
           state: what `save` returned.
           folder: where the files are; their checksums have been verified.
+          damaged: names of files that are not to be read; what came before them is given up too,
+            so that each stream stays one piece.
 
         Raises:
           CorruptFile: when a file does not hold what the state says.
@@ -88,6 +91,12 @@ class ReplayFiles:
         )
         for item in state["chunks"]:
             chunk = Chunk(str(item["name"]), _ints(item["first"]), _ints(item["last"]))
+            if Path(chunk.name).name != chunk.name:
+                raise CorruptFile(f"{chunk.name!r} is not a plain file name")
+            if chunk.name in damaged:
+                self._replay.lost = np.maximum(self._replay.lost, chunk.last)
+                self._chunks = []
+                continue
             positions = self._positions(chunk)
             path = folder / chunk.name
             if path.stat().st_size > row * len(positions) + 2**20:
@@ -97,6 +106,7 @@ class ReplayFiles:
             self._replay.store.write(positions, arrays)
             self._chunks.append(chunk)
         self._replay.counts[:] = counts
+        self._replay.lost = np.maximum(self._replay.lost, np.array(state["lost"], np.int64))
         self._saved = counts.copy()
 
     def _positions(self, chunk: Chunk) -> np.ndarray:

@@ -49,6 +49,7 @@ class Replay:
                 f"fewer than a window of {length}; raise run.replay_size or run.steps"
             )
         self.counts = np.zeros(streams, np.int64)  # Transitions ever written to each stream.
+        self.lost = np.zeros(streams, np.int64)  # So many of the first of them are not to be used.
         self.store = store or HostStore(spaces, self.ring * streams)
         self._length = length
         self._seed = seed
@@ -56,7 +57,7 @@ class Replay:
     @property
     def size(self) -> int:
         """Number of transitions held."""
-        return int(np.minimum(self.counts, self.ring).sum())
+        return int((self.counts - self._oldest()).sum())
 
     @property
     def windows(self) -> int:
@@ -84,13 +85,19 @@ class Replay:
 
         Returns:
           int64 [B, T].
+
+        Raises:
+          UserError: when there is no complete window.
         """
         windows = self._windows()
+        if not windows.any():
+            raise UserError(f"the replay of {self.size} steps has no window of {self._length}")
         chosen = generator(purpose, self._seed, update).integers(0, windows.sum(), batch)
         ends = np.cumsum(windows)
         streams = np.searchsorted(ends, chosen, side="right")
-        oldest = np.maximum(self.counts - self.ring, 0)
-        start = oldest[streams] + chosen - (ends - windows)[streams]  # [B], in transitions written.
+        start = (
+            self._oldest()[streams] + chosen - (ends - windows)[streams]
+        )  # [B], in transitions written.
         return self.positions(streams[:, None], start[:, None] + np.arange(self._length))
 
     def sample(self, update: int, batch: int, purpose: str = "train") -> Any:
@@ -102,8 +109,11 @@ class Replay:
         return streams * self.ring + number % self.ring
 
     def _windows(self) -> np.ndarray:
-        held = np.minimum(self.counts, self.ring)
-        return np.maximum(held - self._length + 1, 0)
+        return np.maximum(self.counts - self._oldest() - self._length + 1, 0)
+
+    def _oldest(self) -> np.ndarray:
+        """Returns the number of the oldest transition of each stream."""
+        return np.maximum(self.counts - self.ring, self.lost)
 
 
 def ring_size(capacity: int, streams: int) -> int:

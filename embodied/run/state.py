@@ -235,7 +235,14 @@ class RunState:
 
     def _load_member(self, n: int, part: Saved, loop: Arrays) -> None:
         state = part.state
-        self.world.files[n].load(state["replay"], part.folder / "replay")
+        self.world.files[n].load(state["replay"], part.folder / "replay", part.damaged)
+        if part.damaged:
+            replay = self.world.replays[n]
+            say(
+                f"warning: {part.folder}: replay files {sorted(part.damaged)} are damaged; the run "
+                f"goes on with the {replay.size:,} transitions after them, and will differ from an "
+                "undisturbed one"
+            )
         if n in self.frozen:
             return
         rows = range(self.setup.run.envs)
