@@ -14,6 +14,7 @@ from embodied.core.errors import UserError, nearest
 from embodied.core.space import Space
 from embodied.envs import gym_state
 from embodied.envs import state as states
+from embodied.envs.dmc import default_backend
 from embodied.envs.gym_spaces import act, flat, flat_value, observe, resize
 
 
@@ -62,6 +63,8 @@ def _creator(task: str, options: Options) -> Callable[[], Any]:
 
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
         gymnasium.register_envs(ale_py)
+    if options.render:
+        default_backend(True)
     arguments: dict[str, Any] = {"render_mode": "rgb_array"} if options.render else {}
 
     def create() -> Any:
@@ -123,7 +126,12 @@ class Gym:
 
     def _frame(self) -> np.ndarray:
         """Returns what the environment renders, uint8 (H, W, 3)."""
-        return np.asarray(self._env.render(), np.uint8)
+        import gymnasium
+
+        try:
+            return np.asarray(self._env.render(), np.uint8)
+        except (gymnasium.error.Error, ImportError) as error:
+            raise UserError(f"{self._name}: cannot render: {error}") from error
 
     def _frame_shape(self) -> tuple[int, int]:
         if self._options.size:

@@ -1,5 +1,7 @@
 """Gymnasium environments: spaces, ends, actions, images, exact resume where it is possible."""
 
+import copy
+
 import gymnasium
 import numpy as np
 import pytest
@@ -15,11 +17,11 @@ class Made(gymnasium.Env):
     """Plays prepared steps; observes whatever its space holds."""
 
     def __init__(self, obs, action, steps=()):
-        self.observation_space = obs
+        self.observation_space = copy.deepcopy(obs)
         self.action_space = action
         self.steps = list(steps)
         self.actions = []
-        obs.seed(0)
+        self.observation_space.seed(0)
 
     def reset(self, *, seed=None, options=None):
         return self.observation_space.sample(), {}
@@ -169,3 +171,44 @@ def test_an_id_with_a_slash(roll):
 def test_what_cannot_be_saved_says_so():
     env, _ = wrap(VECTOR)
     assert not env.savable and env.save() is None
+
+
+def test_an_environment_of_another_package(tmp_path, monkeypatch):
+    (tmp_path / "other_package.py").write_text(
+        "import gymnasium\n"
+        "from gymnasium.envs.classic_control import CartPoleEnv\n"
+        "class Mine(CartPoleEnv): pass\n"
+        "gymnasium.register('Mine-v0', Mine, max_episode_steps=7)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    env = embodied.envs.make("gym_other_package:Mine-v0", 0)
+    for step in range(8):
+        obs = env.step(np.eye(2, dtype=np.float32)[step % 2])
+    assert obs["is_last"] and not obs["is_terminal"]
+    # Its code is unknown to us, so that no exact state is claimed.
+    assert not env.savable
+    gymnasium.registry.pop("Mine-v0")
+
+
+class Painter(Made):
+    def render(self):
+        return np.full((20, 30, 3), 9, np.uint8)
+
+
+def test_rendered_images_beside_the_vector():
+    made = Painter(VECTOR, spaces.Discrete(2))
+    for size, shape in ((16, (16, 16, 3)), (0, (20, 30, 3))):
+        env = CheckedEnv(Gym(made, 0, "made", Options(size=size, render=True)), "made")
+        obs = env.step(None)
+        assert obs["image"].shape == shape and (obs["image"] == 9).all()
+        assert obs["vector"].shape == (3,)
+
+
+def test_a_missing_renderer_is_named(monkeypatch):
+    def broken(self):
+        raise gymnasium.error.DependencyNotInstalled("pygame is not installed")
+
+    monkeypatch.setattr(Painter, "render", broken)
+    env = Gym(Painter(VECTOR, spaces.Discrete(2)), 0, "made", Options(render=True))
+    with pytest.raises(UserError, match="made: cannot render: pygame is not installed"):
+        env.step(None)
