@@ -8,11 +8,12 @@ width, out, in), so that nothing is transposed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
+import optax
 
 from embodied.core.errors import UserError, nearest
 from harmony_dreamerv3.agent import Agent, TrainState
@@ -100,12 +101,13 @@ def export_params(state: TrainState) -> dict[str, np.ndarray]:
     return named
 
 
-def import_params(agent: Agent, named: Mapping[str, np.ndarray]) -> TrainState:
-    """Builds a train state from the released code's variables.
+def import_params(agent: Agent, named: Mapping[str, np.ndarray], seed: int = 0) -> TrainState:
+    """Builds a train state of NumPy arrays from the released code's variables.
 
     Args:
       agent: the agent, configured to the same sizes.
       named: name to array.
+      seed: of the draws to come.
 
     Returns:
       A state with fresh optimizers; its number of updates is the slow critic's.
@@ -113,46 +115,112 @@ def import_params(agent: Agent, named: Mapping[str, np.ndarray]) -> TrainState:
     Raises:
       UserError: naming each variable that is missing, surplus, or of another shape.
     """
-    state = jax.eval_shape(agent.init, jax.ShapeDtypeStruct((2,), np.uint32))
-    expected = {upstream_name(k): v for k, v in flatten(trainable(state)).items()}
-    extra = (f"{SCALE}/low/value", f"{SCALE}/high/value", SLOW_UPDATES)
-    _check_names([*expected, *extra], named)
-    for name, leaf in expected.items():
-        if tuple(named[name].shape) != tuple(leaf.shape):
+    shapes = _shapes(agent, named)
+    tree = trainable(shapes)
+    wanted = {upstream_name(k): tuple(v.shape) for k, v in flatten(tree).items()}
+    wanted |= dict.fromkeys((f"{SCALE}/low/value", f"{SCALE}/high/value", SLOW_UPDATES), ())
+    _check_names(list(wanted), named, idle_harmonizers(wanted))
+    for name, shape in wanted.items():
+        if tuple(named[name].shape) != shape:
             raise UserError(
-                f"{name}: expected shape {tuple(leaf.shape)} from the configuration, "
+                f"{name}: expected shape {shape} from the configuration, "
                 f"got {tuple(named[name].shape)}"
             )
-    dtype = agent.param_dtype
+        if named[name].dtype.kind not in ("iu" if name == SLOW_UPDATES else "f"):
+            raise UserError(f"{name}: its dtype {named[name].dtype} is not the right one")
+    dtype = np.dtype(agent.param_dtype)
     tree = jax.tree_util.tree_map_with_path(
-        lambda path, _: jax.numpy.asarray(named[upstream_name(_keys(path))], dtype),
-        trainable(state),
+        lambda path, _: np.asarray(named[upstream_name(_keys(path))], dtype), tree
     )
     slow = tree.pop("slow_critic")
-    fresh = agent.init(jax.random.key_data(jax.random.key(0)))
-    model = {name: tree[name] for name in ("world_model", "balance")}
-    return fresh.replace(
+    low, high = (np.asarray(named[f"{SCALE}/{k}/value"], dtype) for k in ("low", "high"))
+    return shapes.replace(
         params=tree,
         slow_critic=slow,
-        return_scale=type(fresh.return_scale)(
-            *(jax.numpy.asarray(named[f"{SCALE}/{k}/value"], dtype) for k in ("low", "high"))
-        ),
-        updates=jax.numpy.asarray(named[SLOW_UPDATES], np.int32),
-        opt={
-            "model": agent.optimizers["model"].init(model),
-            "actor": agent.optimizers["actor"].init(tree["actor"]),
-            "critic": agent.optimizers["critic"].init(tree["critic"]),
-        },
+        return_scale=type(shapes.return_scale)(low, high),
+        balance=jax.tree.map(np.asarray, agent.balancer.init()[1]),
+        # Adam starts from zeros.
+        opt=jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes.opt),
+        updates=np.asarray(named[SLOW_UPDATES], np.int32),
+        key=np.asarray(jax.random.key_data(jax.random.key(seed, impl="threefry2x32"))),
+        alive=np.asarray(True),
     )
+
+
+def import_moments(
+    state: TrainState, optimizer: str, count: int, moments: Mapping[str, Mapping[str, np.ndarray]]
+) -> TrainState:
+    """Takes over the moments of one Adam optimizer.
+
+    Args:
+      state: the state to change.
+      optimizer: `model`, `actor` or `critic`.
+      count: its number of updates.
+      moments: `mu` and `nu`: array by variable name of the released code.
+
+    Raises:
+      UserError: when a variable is missing, surplus, or of another shape.
+    """
+    prefix: Path = () if optimizer == "model" else (optimizer,)
+
+    def fill(kind: str, tree: Any) -> Any:
+        given = moments[kind]
+        wanted = {upstream_name(prefix + path): leaf for path, leaf in flatten(tree).items()}
+        _check_names(list(wanted), given, idle_harmonizers(wanted))
+        for name, leaf in wanted.items():
+            if given[name].shape != leaf.shape:
+                raise UserError(
+                    f"{optimizer} optimizer, {kind} of {name}: expected shape {leaf.shape}, "
+                    f"got {given[name].shape}"
+                )
+        return jax.tree_util.tree_map_with_path(
+            lambda path, leaf: given[upstream_name(prefix + _keys(path))].astype(leaf.dtype), tree
+        )
+
+    chain = tuple(
+        part._replace(
+            count=np.asarray(count, part.count.dtype),
+            mu=fill("mu", part.mu),
+            nu=fill("nu", part.nu),
+        )
+        if isinstance(part, optax.ScaleByAdamState)
+        else part
+        for part in state.opt[optimizer]
+    )
+    return state.replace(opt={**state.opt, optimizer: chain})
+
+
+def idle_harmonizers(used: Iterable[str]) -> list[str]:
+    """Names of harmonizers without losses, as of `observation` where no key is called `image`.
+
+    Args:
+      used: names of all variables in use; without any harmonizer among them, none is idle.
+    """
+    every = [f"agent/wm/{name}/harmony_s" for name in HARMONIZERS.values()]
+    idle = [name for name in every if name not in used]
+    return idle if len(idle) < len(every) else []
+
+
+def _shapes(agent: Agent, named: Mapping[str, Any]) -> TrainState:
+    """Shapes of the agent's train state, computed without allocating it."""
+    c = agent.config
+    coders = (c.encoder.mlp_layers, c.decoder.mlp_layers)
+    layers = max(c.reward_head.layers, c.cont_head.layers, c.actor.layers, c.critic.layers, *coders)
+    if layers > len(named):
+        raise UserError(f"{layers} layers are configured, but there are {len(named)} variables")
+    try:
+        return jax.eval_shape(agent.init, jax.ShapeDtypeStruct((2,), np.uint32))
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
+        raise UserError(f"no agent has the sizes of this configuration: {error}") from error
 
 
 def _keys(path: Any) -> Path:
     return tuple(str(key.key) for key in path)
 
 
-def _check_names(expected: list[str], named: Mapping[str, Any]) -> None:
+def _check_names(expected: list[str], named: Mapping[str, Any], idle: list[str]) -> None:
     missing = sorted(set(expected) - set(named))
-    surplus = sorted(set(named) - set(expected) - set(UNUSED))
+    surplus = sorted(set(named) - set(expected) - set(UNUSED) - set(idle))
     if not missing and not surplus:
         return
     parts = []
