@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import numpy as np
@@ -169,6 +170,35 @@ def test_equals_the_environment_in_this_process():
 
 def _makers():
     return embodied.envs.make, embodied.envs.make_process
+
+
+def test_signals_to_the_group_leave_the_worker_alone():
+    env = embodied.envs.make_process("dummy_disc", 0)
+    assert os.getsid(env._process.pid) == env._process.pid
+    env.close()
+
+
+def test_a_restart_does_not_repeat_the_same_episodes():
+    env = embodied.envs.make_process("dummy_disc", 0)
+    first = env.step(ACTION)
+    os.kill(env._process.pid, signal.SIGKILL)
+    with pytest.warns(RuntimeWarning, match="restart number 1"):
+        again = env.step(ACTION)
+    assert (first["image"] != again["image"]).any()
+    env.close()
+
+
+def test_an_interrupted_step_does_not_answer_the_next_question(faulty):
+    env = ProcessEnv(functools.partial(faulty, "hang", 1), "dummy_faulty", timeout=5.0)
+    env.step(ACTION)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        env.step(ACTION)
+    with pytest.warns(RuntimeWarning, match="its process is closed"):
+        assert env.save() is None
+    assert env.step(ACTION)["is_first"]
+    env.close()
 
 
 @pytest.mark.parametrize("end", ["exit", "kill", "interrupt"])

@@ -187,6 +187,7 @@ def test_sticky_frames_repeat_the_action_before(monkeypatch):
         ("atari_pong", {}, 100, 200),
         ("atari_qbert", {}, 150, 200),
         ("atari_breakout", {"lives": "continue", "sticky": 0.25}, 120, 200),
+        ("atari_pong", {"sticky": 0.95}, 45, 200),
         ("atari_freeway", {"length": 300, "gray": True}, 70, 200),
         ("atari_seaquest", {"actions": "all", "size": 32, "repeat": 2}, 0, 200),
     ],
