@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from fake_learner import FakeLearner
+from small import SMALL, lines, train
 
 import embodied.envs
 from embodied.core.env import Env
 from embodied.run import RunConfig, train_eval
-
-SMALL: dict[str, Any] = {
-    "steps": 120,
-    "envs": 2,
-    "train_ratio": 8.0,
-    "train_fill": 10,
-    "log_every": 20,
-    "report_every": 40,
-    "eval_every": 60,
-    "eval_eps": 5,
-    "eval_envs": 3,
-    "save_every": 30,
-}
-
-
-def make_env(member: int, index: int, seed: int) -> Env:
-    return embodied.envs.make("dummy_disc", seed, {"size": 8})
-
-
-def train(folder: Path, learner: FakeLearner | None = None, **settings: Any) -> dict[str, Any]:
-    learner = learner or FakeLearner([3], make_env(0, 0, 0).act_space["action"])
-    run = RunConfig(**{**SMALL, **settings})
-    return train_eval(learner, make_env, make_env, [folder], [3], run, 2, 4)
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_the_run_folder(tmp_path: Path) -> None:
