@@ -50,7 +50,8 @@ def _finish(args: argparse.Namespace, problems: Sequence[load.Problem]) -> int:
     for problem in problems:
         alike.setdefault(problem.reason, []).append(problem)
     for same in alike.values():
-        more = f" (and {len(same) - 1} more files alike)" if len(same) > 1 else ""
+        others = len({problem.path for problem in same}) - 1
+        more = f" (and {others} more files alike)" if others else ""
         print(f"warning: {same[0]}{more}", file=sys.stderr)
     return int(bool(args.strict and problems))
 

@@ -33,7 +33,9 @@ def binned(run: Run, protocol: str, frame: float) -> np.ndarray:
     Evaluations for the protocols that score them, training episodes for 'train-window'.
     """
     points = (run.trains if protocol == "train-window" else run.evals).upto(frame, after=0)
-    place = np.ceil(points.frames * BINS / frame).astype(int) - 1
+    # Rounded first: 0.15 * 20 must not land above 3 by its last bit.
+    edge = np.ceil(np.round(points.frames / frame * BINS, 9)) if len(points) else points.frames
+    place = np.clip(edge, 1, BINS).astype(int) - 1
     count = np.bincount(place, minlength=BINS)
     total = np.bincount(place, weights=points.scores, minlength=BINS)
     return np.where(count > 0, total, np.nan) / np.maximum(count, 1)

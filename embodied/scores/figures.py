@@ -45,8 +45,12 @@ def learning_curves(
       frames: budget, None for the benchmark's.
       band: 'sd' or 'ci', see `curves.learning_curve`.
     """
-    present = {run.game for group in groups for run in group.runs}
-    shown = [game for game in rows_of(columns) if game in present]
+    pairs = list(zip(groups, columns))
+    drawn = {
+        game: [learning_curve(g, game, c.protocol, frames, band) for g, c in pairs]
+        for game in rows_of(columns)
+    }
+    shown = [game for game, curves in drawn.items() if any(curves)]
     if not shown:
         raise UserError("no curves to draw: published columns have final scores only")
     across = min(6, math.ceil(math.sqrt(len(shown))) + (len(shown) > 4))
@@ -57,10 +61,9 @@ def learning_curves(
         for axes in panels[len(shown) :]:
             axes.set_visible(False)
         for axes, game in zip(panels, shown):
-            for index, (group, column) in enumerate(zip(groups, columns)):
-                curve = learning_curve(group, game, column.protocol, frames, band)
+            for index, curve in enumerate(drawn[game]):
                 if curve is not None:
-                    _draw(axes, curve, index, group.name, every=4)
+                    _draw(axes, curve, index, groups[index].name, every=4)
             low, high = axes.dataLim.intervaly
             if high - low < 1e-9 * max(1, abs(high)):  # Freeway: all zero
                 axes.set_ylim(low - 1, high + 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from embodied.scores import games
-from embodied.scores.read import MAX_POINTS, BadFile, read_json, read_text
+from embodied.scores.read import MAX_POINTS, MAX_RUNS, BadFile, read_json, read_text
 from embodied.scores.records import (
     UNKNOWN,
     Problem,
     Run,
     Series,
     evaluations,
+    printable,
     problems_of,
     series,
 )
@@ -39,7 +41,11 @@ def read_file(path: Path) -> tuple[list[Run], list[Problem]]:
       The runs that could be read and what was wrong with the rest.
     """
     reasons: list[str] = []
-    report = reasons.append
+
+    def report(reason: str) -> None:
+        if len(reasons) < MAX_RUNS:
+            reasons.append(reason)
+
     runs: list[Run] = []
     try:
         if ".csv" in path.suffixes:
@@ -64,8 +70,8 @@ def seed_of(value: Any) -> int | str:
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        return str(value)
-    return int(number) if number.is_integer() else str(value)
+        number = math.nan
+    return int(number) if number.is_integer() else printable(str(value))
 
 
 def stem(path: Path) -> str:
@@ -96,7 +102,7 @@ def _upstream(content: list, path: Path, report: Callable[[str], None]) -> list[
     NaN in a binned file means a bin without an episode, which is left out and reported.
     """
     runs, empty = [], 0
-    for number, entry in enumerate(content):
+    for number, entry in enumerate(_first(content, report)):
         if not isinstance(entry, dict) or not {"task", "xs", "ys"} <= set(entry):
             report(f"run {number} is no {{task, method, seed, xs, ys}}")
             continue
@@ -129,16 +135,25 @@ def _harmonydream(content: dict, path: Path, report: Callable[[str], None]) -> l
     """Reads `{steps, score: {game: [seed][step]}}`: one evaluation for each step."""
     if not isinstance(content["score"], dict):
         raise BadFile(f"'score' is no object of games; {EXPECTED}")
-    runs = []
-    for name, curves in content["score"].items():
-        if not isinstance(curves, list):
+    curves = []
+    for name, seeds in _first(list(content["score"].items()), report):
+        if isinstance(seeds, list):
+            curves += [(name, seed, curve) for seed, curve in enumerate(seeds[:MAX_RUNS])]
+        else:
             report(f"{name}: expected a list with one curve for each seed")
-            continue
-        for seed, curve in enumerate(curves):
-            points = _points(content["steps"], curve, f"{name} seed {seed}", report)
-            if points is not None:
-                runs.append(Run(stem(path), games.normalise(name), seed, str(path), evals=points))
+    runs = []
+    for name, seed, curve in _first(curves, report):
+        points = _points(content["steps"], curve, f"{name} seed {seed}", report)
+        if points is not None:
+            runs.append(Run(stem(path), games.normalise(name), seed, str(path), evals=points))
     return runs
+
+
+def _first(entries: list, report: Callable[[str], None]) -> list:
+    """Returns as many entries as a score file may have, and reports the rest."""
+    if len(entries) > MAX_RUNS:
+        report(f"{len(entries)} entries, used are the first {MAX_RUNS}")
+    return entries[:MAX_RUNS]
 
 
 def _csv(path: Path, report: Callable[[str], None]) -> list[Run]:

@@ -12,7 +12,7 @@ from embodied.scores import games
 from embodied.scores.folders import find_runs, read_folder
 from embodied.scores.formats import read_file, stem
 from embodied.scores.read import MAX_GAMES, MAX_SEEDS
-from embodied.scores.records import Problem, Run, printable
+from embodied.scores.records import Problem, Run, printable, problems_of
 
 HELP = (
     "run folder (or a folder of them, nested), score file (upstream's scores.json.gz, "
@@ -120,6 +120,7 @@ def _group(
         return Group(name, published=_restricted(parts[0].published, only))
     kept: dict[tuple[str, int | str], Run] = {}
     seeds: Counter[str] = Counter()
+    reasons: dict[str, list[str]] = {}
     for run in (run for part in parts for run in part.runs if not only or run.game in only):
         key = (run.game, run.seed)
         reason = None
@@ -133,10 +134,12 @@ def _group(
         elif run.game not in seeds and len(seeds) >= MAX_GAMES:
             reason = f"more than {MAX_GAMES} games in a column, left out"
         if reason:
-            problems.append(Problem(run.path, f"{run.game}: {reason}"))
+            reasons.setdefault(run.path, []).append(f"{run.game}: {reason}")
             continue
         kept[key] = run
         seeds[run.game] += 1
+    for path, found in reasons.items():
+        problems += problems_of(path, found)
     wanted = only or games.atari100k()
     missing = [game for game in wanted if game not in seeds]
     if missing and (only or len(missing) < len(wanted)):

@@ -111,8 +111,9 @@ def limit(run: Run, frames: float | None) -> float:
     """Returns the frame at which a run is scored."""
     if frames is not None:
         return frames
-    atari = run.game in games.atari100k()
-    return games.budget() if atari else max([*run.evals.frames[-1:], *run.trains.frames[-1:]])
+    if run.game in games.atari100k():
+        return games.budget()
+    return max([*run.evals.frames[-1:], *run.trains.frames[-1:]], default=0.0)
 
 
 def _published(name: str, source: Published) -> Column:

@@ -13,6 +13,7 @@ MAX_BYTES = 32 * 2**20  # of one JSON or CSV file, after decompression
 MAX_LINE = 2**20  # of one JSON line
 MAX_BAD_LINES = 100  # of one file, before the rest is given up
 MAX_POINTS = 2_000_000  # of one run
+MAX_RUNS = 20_000  # of one file
 MAX_SEEDS = 200  # of one game in one column
 MAX_GAMES = 1_000  # in one column
 

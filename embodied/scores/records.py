@@ -8,11 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+MAX_TEXT = 500
+MAX_VALUE = 1e15  # of a score or a frame; sums and squares of it stay finite
 UNKNOWN = -1  # episodes behind a point, where the file does not say
 
 
 def printable(text: str) -> str:
-    """Returns text without control characters: names in files may hold terminal codes."""
+    """Returns text without control characters, cut at `MAX_TEXT`: it may come from any file."""
+    text = text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
@@ -101,7 +104,7 @@ def series(
 
     Args:
       frames: P frames.
-      scores: P scores.
+      scores: P scores; what is NaN, no number, or beyond `MAX_VALUE` is left out.
       episodes: for each point, or one number for all.
 
     Returns:
@@ -114,11 +117,13 @@ def series(
         raise ValueError(f"unequal steps: {len(frames)} steps but {len(scores)} scores")
     x, y = numbers(frames), numbers(scores)
     count = np.broadcast_to(np.asarray(episodes, np.int64), x.shape)
-    good = np.isfinite(x) & np.isfinite(y)
+    good = (x >= 0) & (x <= MAX_VALUE) & (np.abs(y) <= MAX_VALUE)  # false for NaN, too
     order = np.argsort(x[good], kind="stable")
     found = []
     if not good.all():
-        found.append(f"{int((~good).sum())} of {len(good)} points are NaN or missing, left out")
+        found.append(
+            f"{int((~good).sum())} of {len(good)} points are NaN, missing or absurd, left out"
+        )
     if (np.diff(x[good]) < 0).any():
         found.append("steps go backwards, sorted")
     made = Series(x[good][order], y[good][order], count[good][order])

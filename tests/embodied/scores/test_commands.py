@@ -167,3 +167,32 @@ def test_works_without_jax_matplotlib_and_scipy():
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert "136.5%" in ran.stdout
+
+
+EVIL = """game,score,frame,seed,mode
+catch,nan,4,0,eval
+walk,1e308,1e308,0,eval
+walk,1e14,400,1,eval
+walk,-1e14,400,2,eval
+start,3,0,0,eval
+neg,3,-5,0,eval
+pong,1e14,400000,0,eval
+pong,1e14,400000,1,eval
+hero,5,0,0,train
+"""
+
+
+@pytest.mark.parametrize("verb", ["table", "plot", "report", "diff"])
+def test_absurd_values_break_nothing(tmp_path, verb, capsys):
+    path = tmp_path / "evil.csv"
+    path.write_text(EVIL)
+    out = str(tmp_path / "out.html")
+    figure = str(tmp_path / "out.png")
+    args = {
+        "table": [],
+        "plot": ["--out", figure],
+        "report": [out],
+        "diff": [str(path), "--forest", figure],
+    }[verb]
+    assert main([verb, *args, str(path)]) == 0
+    assert "walk seed 0: 1 of 1 points are NaN, missing or absurd" in capsys.readouterr().err
