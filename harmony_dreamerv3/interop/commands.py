@@ -24,11 +24,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         help="take over a checkpoint of the released code",
         description="Reads a checkpoint of the 2023 code base without executing anything in it, "
         "and writes a run folder that `eval` and `train` continue from. Further flags are those "
-        "of `train`. The agent's sizes come from the config.yaml beside the checkpoint when there "
-        "is one; flags go before it.",
+        "of `train`. The agent's sizes and losses come from the config.yaml beside the checkpoint "
+        "when there is one, laid over the blocks; flags are laid over it.",
     )
     make.add_argument("checkpoint", type=Path, metavar="UPSTREAM_CHECKPOINT")
     make.add_argument("--logdir", type=Path, required=True, help="run folder to write; must be new")
+    make.add_argument("--configs", nargs="+", default=[], metavar="BLOCK", help="config blocks")
     make.add_argument(
         "--upstream-config", type=Path, help="default: config.yaml beside the checkpoint"
     )
@@ -56,10 +57,12 @@ def run_parity(args: argparse.Namespace) -> int:
 
 def run_import(args: argparse.Namespace) -> int:
     """Takes over a checkpoint of the released code."""
+    from harmony_dreamerv3 import config
     from harmony_dreamerv3.interop import folders
 
-    flags = list(getattr(args, "flags", []))
-    print(folders.import_checkpoint(args.checkpoint, args.logdir, flags, args.upstream_config))
+    flags = config.parse_flags(args.flags)
+    theirs = args.upstream_config
+    print(folders.import_checkpoint(args.checkpoint, args.logdir, args.configs, flags, theirs))
     return 0
 
 

@@ -7,6 +7,7 @@ width, out, in), so that nothing is transposed.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -101,6 +102,22 @@ def export_params(state: TrainState) -> dict[str, np.ndarray]:
     return named
 
 
+def export_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same from the flat arrays of a checkpoint, named by the paths of a train state."""
+    named = {}
+    for name, value in arrays.items():
+        head, _, rest = name.partition("/")
+        if head == "params":
+            named[upstream_name(tuple(rest.split("/")))] = value
+        elif head == "slow_critic":
+            named[upstream_name(tuple(name.split("/")))] = value
+        elif head == "return_scale":
+            named[f"{SCALE}/{rest}/value"] = value
+        elif head == "updates":
+            named[SLOW_UPDATES] = value.astype(np.int32)
+    return named
+
+
 def import_params(agent: Agent, named: Mapping[str, np.ndarray], seed: int = 0) -> TrainState:
     """Builds a train state of NumPy arrays from the released code's variables.
 
@@ -133,11 +150,12 @@ def import_params(agent: Agent, named: Mapping[str, np.ndarray], seed: int = 0) 
         lambda path, _: np.asarray(named[upstream_name(_keys(path))], dtype), tree
     )
     slow = tree.pop("slow_critic")
-    low, high = (np.asarray(named[f"{SCALE}/{k}/value"], dtype) for k in ("low", "high"))
-    return shapes.replace(
+    scale: Any = [np.asarray(named[f"{SCALE}/{k}/value"], dtype) for k in ("low", "high")]
+    return dataclasses.replace(
+        shapes,
         params=tree,
         slow_critic=slow,
-        return_scale=type(shapes.return_scale)(low, high),
+        return_scale=type(shapes.return_scale)(*scale),
         balance=jax.tree.map(np.asarray, agent.balancer.init()[1]),
         # Adam starts from zeros.
         opt=jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes.opt),
@@ -187,7 +205,7 @@ def import_moments(
         else part
         for part in state.opt[optimizer]
     )
-    return state.replace(opt={**state.opt, optimizer: chain})
+    return dataclasses.replace(state, opt={**state.opt, optimizer: chain})
 
 
 def idle_harmonizers(used: Iterable[str]) -> list[str]:

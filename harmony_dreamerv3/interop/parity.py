@@ -84,9 +84,7 @@ def build_agent(meta: bundles.Meta) -> Agent:
     config = configs.make((), {**flags, "jax.precision": "float32"})
     if config.balance.method == "fixed":
         # The released baseline adds losses one by one; groups change nothing but rounding.
-        config = dataclasses.replace(
-            config, balance=dataclasses.replace(config.balance, tasks={})
-        )
+        config = dataclasses.replace(config, balance=dataclasses.replace(config.balance, tasks={}))
     obs = {key: Space(dtype, shape) for key, (shape, dtype) in meta.obs_space.items()}
     for key in ("reward", *bundles.FLAGS):
         if key not in obs or obs[key].shape:

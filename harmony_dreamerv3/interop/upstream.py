@@ -198,7 +198,9 @@ def resolve(names: Sequence[str], overrides: Mapping[str, Any]) -> Flat:
     flat = {**SAME, **FIXED, **dict.fromkeys(FREE_NATS, 1.0)}
     for name in names:
         if name not in BLOCKS:
-            raise UserError(f"the released code has no config block {name!r}{nearest(name, BLOCKS)}")
+            raise UserError(
+                f"the released code has no config block {name!r}{nearest(name, BLOCKS)}"
+            )
         flat = _lay(flat, BLOCKS[name])
     return _lay(flat, overrides)
 

@@ -1,0 +1,179 @@
+"""Run folders from checkpoints of the released code, and parameters back under its names."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from embodied.core import files
+from embodied.core.checkpoint import Checkpoints
+from embodied.core.errors import UserError
+from embodied.core.lock import Lock
+from embodied.core.logger import say
+from embodied.run.state import RunState
+from embodied.run.world import Setup
+from harmony_dreamerv3 import config as configs
+from harmony_dreamerv3 import devices, training
+from harmony_dreamerv3.config import Config
+from harmony_dreamerv3.interop import checkpoint, upstream
+from harmony_dreamerv3.interop.names import export_arrays
+from harmony_dreamerv3.runtime import Runtime
+
+# Methods whose s is the log of sigma that the released code's harmonizers hold.
+HARMONIC = ("harmony",)
+LEARNER = "learner.safetensors"
+
+
+def import_checkpoint(
+    path: Path, logdir: Path, names: Sequence[str], flags: configs.Flat, theirs: Path | None
+) -> str:
+    """Writes a run folder that starts from the parameters of the released code.
+
+    Args:
+      path: its checkpoint, or arrays under its names as `export` writes them.
+      logdir: run folder, which must be new.
+      names: our config blocks.
+      flags: our flags, laid over everything else.
+      theirs: its `config.yaml`; None for the one beside the checkpoint, if there is one.
+
+    Returns:
+      What was done, for people.
+
+    Raises:
+      UserError: when the checkpoint cannot be read or does not fit the configuration.
+    """
+    saved = checkpoint.read(path)
+    beside = path.parent / "config.yaml"
+    theirs = theirs or (beside if beside.is_file() else None)
+    config = make_config(names, flags, theirs)
+    config = dataclasses.replace(
+        config, method=config.method or training.method_name(config), logdir=str(logdir)
+    )
+    if (logdir / "config.yaml").exists():
+        raise UserError(f"{logdir} holds a run already; give another --logdir")
+    text = training.prepare_folder(logdir, config)
+    devices.setup(config.jax)
+    make_env = functools.partial(training.open_env, config)
+    probe = make_env(0, 0, 0)
+    learner = Runtime(config, probe.obs_space, probe.act_space, [config.seed])
+    probe.close()
+    state, restarted = checkpoint.convert(learner.agent, saved, config.seed)
+    learner.load([_flat(state)])
+    logdir.mkdir(parents=True, exist_ok=True)
+    lock = Lock(logdir)
+    run = None
+    try:
+        (logdir / "config.yaml").write_text(text, "utf-8")
+        batch = (config.batch_size, config.batch_length)
+        setup = Setup(learner, make_env, None, [logdir], [config.seed], config.run, *batch)
+        run = RunState(setup)
+        run.start()
+        run.check(wait=True)
+    finally:
+        if run:
+            run.close()
+        lock.release()
+    note = {
+        "checkpoint": str(path),
+        "sha256": files.digest(path),
+        "step": saved.step,
+        "updates": int(state.updates),
+        "optimizers_restarted": restarted,
+    }
+    files.write_atomic(logdir / "imported.json", json.dumps(note, indent=1).encode())
+    return _describe(note, logdir, config, names)
+
+
+def make_config(names: Sequence[str], flags: configs.Flat, theirs: Path | None) -> Config:
+    """Builds our configuration: blocks, then the released code's file, then flags."""
+    layer: configs.Flat = {}
+    if theirs is not None:
+        try:
+            layer = upstream.translate([], configs.flatten(configs.read_yaml(theirs)))
+        except UserError as error:
+            raise UserError(f"{theirs}: {error}") from error
+    return configs.make(names, {**layer, **flags})
+
+
+def export_run(folder: Path, out: Path) -> str:
+    """Writes the newest checkpoint's parameters under the released code's names.
+
+    Args:
+      folder: run folder.
+      out: file to write, `.safetensors` or `.npz`.
+
+    Returns:
+      What was done, for people.
+
+    Raises:
+      UserError: when there is no checkpoint, or parameters without such names.
+    """
+    if out.suffix not in (".safetensors", ".npz"):
+        raise UserError(f"expected OUT to end in .safetensors or .npz, got {str(out)!r}")
+    config = training.read_config(folder)
+    saved = Checkpoints(folder, [folder]).load(say)
+    if saved is None:
+        raise UserError(f"there is no checkpoint in {folder}; train first")
+    path = saved[0].files[LEARNER]
+    arrays = files.decode(path.read_bytes(), path)
+    omitted = ""
+    if config.balance.method not in HARMONIC:
+        weights = [name for name in arrays if name.startswith("params/balance/")]
+        arrays = {name: value for name, value in arrays.items() if name not in weights}
+        if weights:
+            omitted = f" (without the weights of {config.balance.method}, which it lacks)"
+    named = export_arrays(arrays)
+    if out.suffix == ".npz":
+        stream = io.BytesIO()
+        np.savez(stream, **named)  # type: ignore[arg-type]
+        data = stream.getvalue()
+    else:
+        data = files.encode(named)
+    try:
+        files.write_atomic(out, data)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error}") from error
+    return f"{len(named)} variables of step {saved[0].state['step']:,} written to {out}{omitted}"
+
+
+def _flat(tree: Any) -> dict[str, np.ndarray]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
+        for path, leaf in leaves
+    }
+
+
+def _describe(note: dict[str, Any], logdir: Path, config: Config, names: Sequence[str]) -> str:
+    restarted = note["optimizers_restarted"]
+    moments = "optimizer moments taken over"
+    if restarted:
+        moments = f"no optimizer moments for {', '.join(restarted)}: these restart from zero"
+    block = configs.flatten(configs.to_dict(configs.make(names)))
+    mine = configs.flatten(configs.to_dict(config))
+    flags = [
+        f"--{key} {_word(value)}"
+        for key, value in mine.items()
+        if value != block[key] and key not in ("logdir", "method")
+    ]
+    command = ["harmony-dreamerv3 train --logdir", str(logdir)]
+    command += ["--configs", *names] if names else []
+    return (
+        f"{note['checkpoint']}: {note['updates']:,} updates, saved at step {note['step']:,}; "
+        f"{moments}.\n{logdir} starts from it at step 0, with an empty replay. Continue with\n"
+        f"  {' '.join([*command, *flags])}"
+    )
+
+
+def _word(value: Any) -> str:
+    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    quoted = isinstance(value, str | dict) and not text.replace("_", "").isalnum()
+    return f"'{text}'" if quoted else text
