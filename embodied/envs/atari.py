@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any
 
 import cv2
@@ -140,7 +139,6 @@ class Atari:
         # The last frame and the one before it.
         self._frames = [np.zeros(shape, np.uint8) for _ in range(2)]
         self._grab = self._ale.getScreenGrayscale if options.gray else self._ale.getScreenRGB
-        self._image: np.ndarray = np.zeros((options.size, options.size, channels), np.uint8)
         self._count = 0  # Frames of this episode after the no-ops.
         self._lives = 0
         self._held = 0  # Index of the action that a sticky frame repeats.
@@ -149,7 +147,7 @@ class Atari:
         self.repeat = options.repeat
         self.obs_space: dict[str, Space] = {
             **STANDARD_SPACES,
-            "image": Space(np.uint8, self._image.shape, 0, 255),
+            "image": Space(np.uint8, (options.size, options.size, channels), 0, 255),
         }
         self.act_space: dict[str, Space] = {
             "action": Space(np.float32, (len(self._actions),), 0, 1, discrete=True)
@@ -158,8 +156,7 @@ class Atari:
     def step(self, action: np.ndarray) -> Obs:
         """Holds one action for `repeat` frames; see `Env.step`."""
         if self._over:
-            self._reset()
-            return {**standard_obs(is_first=True), "image": self._image}
+            return {**standard_obs(is_first=True), "image": self._reset()}
         choice = int(np.argmax(action))
         reward, lost, grabbed = 0.0, False, 0
         for frame in range(self._options.repeat):
@@ -176,7 +173,6 @@ class Atari:
                 grabbed += 1
             if stop:
                 break
-        self._render(grabbed > 1)
         self._lives = self._ale.lives()
         timeout = self._count >= self._limit
         terminal = not self._playing or lost
@@ -185,10 +181,10 @@ class Atari:
             terminal = True
         return {
             **standard_obs(reward, is_last=self._over, is_terminal=terminal),
-            "image": self._image,
+            "image": self._render(grabbed > 1),
         }
 
-    def _reset(self) -> None:
+    def _reset(self) -> np.ndarray:
         continued = self._options.lives == "continue" and self._playing
         if not continued or self._count >= self._limit:
             self._ale.reset_game()
@@ -200,38 +196,36 @@ class Atari:
         self._lives = self._ale.lives()
         self._over, self._playing = False, True
         self._grab(self._frames[0])
-        self._render(False)
+        return self._render(False)
 
-    def _render(self, both: bool) -> None:
-        """Shrinks the last frame, or the maximum of the last two, to the observation."""
+    def _render(self, both: bool) -> np.ndarray:
+        """Returns the last frame, or the maximum of the last two, shrunk."""
         frame = np.maximum(*self._frames) if both else self._frames[0]
         size = (self._options.size, self._options.size)
         image = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-        self._image = image[..., None] if self._options.gray else image
+        return image[..., None] if self._options.gray else image
 
     def save(self) -> bytes:
-        """Returns the emulator's whole state, counters, generator and last image."""
+        """Returns the emulator's whole state, counters and generator."""
         return states.pack(
             {
                 "ale": self._ale.cloneSystemState().serialize(),
                 "rng": self._rng,
-                "image": self._image,
                 **{key: getattr(self, f"_{key}") for key in _COUNTERS},
             }
         )
 
     def load(self, data: bytes) -> None:
-        """Restores what `save` returned; the screen itself comes back with the next frame."""
+        """Restores what `save` returned; the screen comes back with the next frame."""
         import ale_py
 
-        keys = {"ale", "rng", "image", *_COUNTERS}
+        keys = {"ale", "rng", *_COUNTERS}
         state = states.expect(states.unpack(data), keys, self._name)
         # A fresh emulator continues exactly only if it has played a frame before (seen in Qbert).
         self._ale.reset_game()
         self._ale.act(0)
         self._ale.restoreSystemState(ale_py.ALEState(state["ale"]))
         states.set_rng(self._rng, state["rng"])
-        self._image = state["image"]
         for key in _COUNTERS:
             setattr(self, f"_{key}", state[key])
 
@@ -240,13 +234,3 @@ class Atari:
 
 
 _COUNTERS = ("count", "lives", "held", "over", "playing")
-
-
-@functools.cache
-def action_count(game: str) -> int:
-    """Returns how many actions the game knows.
-
-    Args:
-      game: name of the ROM.
-    """
-    return Atari(game, 0, Options()).act_space["action"].shape[0]
