@@ -99,6 +99,10 @@ class Checkpoints:
             if self._together:
                 self._commit(name, texts)
         except OSError as error:
+            for folder, part in zip(self._folders, parts):  # Room for others.
+                shutil.rmtree(folder / "checkpoints" / name, ignore_errors=True)
+                for file in part.replay:
+                    (folder / "replay" / file).unlink(missing_ok=True)
             newest = max(self._good, default=None)
             stays = f"the checkpoint of step {int(newest[:12])} stays" if newest else "none is left"
             raise UserError(

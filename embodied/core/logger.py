@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.summary import make_histogram
 
 from embodied.core.errors import UserError
+from embodied.core.events import EventFile
 from embodied.core.files import write_atomic
 from embodied.core.records import append_line
 from embodied.core.video import encode_gif
@@ -24,9 +22,6 @@ from embodied.core.video import encode_gif
 
 class Logger:
     """TensorBoard events, GIF files and timing.jsonl of one run folder.
-
-    Events are written in place rather than by the writer thread of `SummaryWriter`, which dies
-    silently on a full disk and then blocks whoever adds to its queue.
 
     Args:
       folder: the run folder.
@@ -36,11 +31,9 @@ class Logger:
     def __init__(self, folder: Path, step: int) -> None:
         self._folder = folder
         self._warned = False
-        self._writer: EventsWriter | None = None
+        self._events: EventFile | None = None
         with self._guarded():
-            self._writer = EventsWriter(str(folder / "events"), f".{os.getpid()}")
-            start = SessionLog(status=SessionLog.START)
-            self._event(step + 1, session_log=start)
+            self._events = EventFile(folder, step)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Writes scalars that are finite.
@@ -55,9 +48,7 @@ class Logger:
             if np.isfinite(value)
         ]
         with self._guarded():
-            self._event(step, summary=Summary(value=summaries))
-            if self._writer:
-                self._writer.flush()
+            self._summarize(summaries, step)
 
     def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
         """Writes the histogram of the finite ones among `values`."""
@@ -67,7 +58,7 @@ class Logger:
             return
         with self._guarded():
             summary = Summary.Value(tag=tag, histo=make_histogram(values, 30))
-            self._event(step, summary=Summary(value=[summary]))
+            self._summarize([summary], step)
 
     def video(self, tag: str, frames: np.ndarray, step: int) -> None:
         """Writes `videos/<tag>-<step>.gif` and the same as an animated TensorBoard image.
@@ -86,7 +77,7 @@ class Logger:
             image = Summary.Image(
                 height=height, width=width, colorspace=3, encoded_image_string=data
             )
-            self._event(step, summary=Summary(value=[Summary.Value(tag=tag, image=image)]))
+            self._summarize([Summary.Value(tag=tag, image=image)], step)
 
     def timing(self, values: Mapping[str, Any]) -> None:
         """Appends a line to timing.jsonl."""
@@ -95,13 +86,12 @@ class Logger:
 
     def close(self) -> None:
         """Closes the event file."""
-        with self._guarded():
-            if self._writer:
-                self._writer.close()
+        if self._events:
+            self._events.close()
 
-    def _event(self, step: int, **content: Any) -> None:
-        if self._writer:
-            self._writer.write_event(Event(wall_time=time.time(), step=step, **content))
+    def _summarize(self, values: Sequence[Summary.Value], step: int) -> None:
+        if self._events:
+            self._events.write(step, summary=Summary(value=values))
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:

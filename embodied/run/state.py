@@ -15,6 +15,7 @@ from embodied.core.files import CorruptFile, decode
 from embodied.core.logger import say
 from embodied.core.metrics import Means
 from embodied.core.records import FILES, Records
+from embodied.run.evaluation import require
 from embodied.run.learner import Arrays
 from embodied.run.world import Setup, World, open_world
 
@@ -77,9 +78,7 @@ class RunState:
                     "another --logdir, or move the old records away"
                 )
             self.world = open_world(self.setup, self.active, 0, {})
-            errors = self.world.driver.reset(self.mask())
-            for error in errors.values():
-                raise error
+            require(self.world.driver.reset(self.mask()), self.setup.seeds)
             for records in self.records:
                 records.load(dict.fromkeys(FILES, b""), None)
             self.save()

@@ -1,0 +1,207 @@
+"""What a machine can do to a run, and what the run does then."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_learner import FakeLearner
+from harness import SETTINGS, child_command, compare, fingerprint
+from small import lines, make_env, make_learner, train
+
+from embodied.core.env import Env
+from embodied.core.errors import UserError
+from embodied.core.lock import Lock
+
+
+def newest(folder: Path) -> str:
+    return max(os.listdir(folder / "checkpoints"))
+
+
+@pytest.mark.parametrize("term", [False, True], ids=["SIGKILL", "SIGTERM"])
+def test_killed_processes_leave_no_trace(term: bool, tmp_path: Path) -> None:
+    settings = {"task": "dummy_disc", "options": {"size": 8}, "members": 1}
+    settings |= {**SETTINGS, "steps": 300}
+    assert compare([*child_command(settings), "{logdir}"], tmp_path, 3, seed=1, term=term) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "options", "settings"),
+    [
+        (
+            "atari_pong",
+            {},
+            {"steps": 2000, "train_ratio": 4.0, "eval_every": 1000, "save_every": 100},
+        ),
+        ("dmc_walker_walk", {}, {"steps": 2000, "eval_every": 0, "save_every": 100}),
+    ],
+)
+def test_killed_simulators_leave_no_trace(
+    task: str, options: dict[str, Any], settings: dict[str, Any], tmp_path: Path
+) -> None:
+    every = {"task": task, "options": options, "members": 1, **SETTINGS, **settings}
+    compare([*child_command(every), "{logdir}"], tmp_path, 50, seed=2)
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Any]:
+    """Lets the kernel refuse to let a file grow beyond a size."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(size: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+
+    yield limit
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_is_full_while_saving(tmp_path: Path, small_disk: Any) -> None:
+    train(tmp_path / "plain", steps=200)
+    train(tmp_path / "full", steps=60)
+    small_disk(5000)  # Records fit, 30 more steps of replay do not.
+    with pytest.raises(UserError, match=r"cannot save .* step 60 stays"):
+        train(tmp_path / "full", steps=200)
+    small_disk(resource.RLIM_INFINITY)
+    assert newest(tmp_path / "full") == "000000000060"
+    assert not list((tmp_path / "full").rglob("*.tmp"))
+    train(tmp_path / "full", steps=200)
+    assert fingerprint(tmp_path / "full") == fingerprint(tmp_path / "plain")
+
+
+def test_a_loss_that_is_not_finite_is_named_and_never_saved(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"the loss 'image' of seed 3 .* last good checkpoint stays"
+    ):
+        train(tmp_path, make_learner(fail_at={0: 50}))
+    assert newest(tmp_path) == "000000000060"
+    assert train(tmp_path)["finished"]
+
+
+@pytest.mark.parametrize("where", ["env", "eval_env"])
+def test_an_observation_outside_its_space_is_named(where: str, tmp_path: Path) -> None:
+    class Garbage:
+        def __init__(self, env: Any) -> None:
+            self.__dict__.update(env=env, count=0)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.__dict__["env"], name)
+
+        def step(self, action: np.ndarray) -> Any:
+            obs = self.__dict__["env"].step(action)
+            self.__dict__["count"] += 1
+            if self.__dict__["count"] == 10:
+                obs["vector"] = np.full_like(obs["vector"], np.nan)
+            return obs
+
+    def make(member: int, index: int, seed: int) -> Env:
+        env = make_env(member, index, seed)
+        env._env = Garbage(env._env)  # type: ignore[attr-defined]
+        return env
+
+    with pytest.raises(UserError, match="seed 3: dummy_disc: 'vector' is outside its space"):
+        train(tmp_path, **{where: make})
+
+
+def test_an_environment_that_raises_stops_a_single_run(tmp_path: Path) -> None:
+    def make(member: int, index: int, seed: int) -> Env:
+        env = make_env(member, index, seed)
+        env.step = lambda action: 1 / 0  # type: ignore[assignment, method-assign, return-value]
+        return env
+
+    with pytest.raises(UserError, match=r"seed 3 raised ZeroDivisionError.*run\.env_process"):
+        train(tmp_path, env=make)
+
+
+class Crashing:
+    """Ends its process at the given step, in its first life only."""
+
+    def __init__(self, env: Env, at: int, marker: Path) -> None:
+        self._env, self._left, self._marker = env, at, marker
+        self.obs_space, self.act_space = env.obs_space, env.act_space
+        self.repeat, self.savable = env.repeat, env.savable
+        self.save, self.load, self.close = env.save, env.load, env.close
+
+    def step(self, action: np.ndarray) -> Any:
+        self._left -= 1
+        if self._left == 0 and not self._marker.exists():
+            self._marker.touch()
+            os._exit(3)
+        return self._env.step(action)
+
+
+class MakeCrashing:
+    """Makes environments that crash once; picklable."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __call__(self, member: int, index: int, seed: int) -> Env:
+        return Crashing(make_env(member, index, seed), 30, self.marker / str(index))
+
+
+def test_a_crashed_environment_process_cuts_its_episode(tmp_path: Path) -> None:
+    seen: list[dict[str, np.ndarray]] = []
+
+    class Watch(FakeLearner):
+        def train(self, batches: list[dict[str, np.ndarray]]) -> None:
+            seen.append(batches[0])
+            super().train(batches)
+
+    (tmp_path / "marks").mkdir()
+    make = MakeCrashing(tmp_path / "marks")
+    with pytest.warns(RuntimeWarning, match="restart number 1"):
+        train(tmp_path / "run", make_learner(cls=Watch), env=make, env_process=True)
+    assert sorted(os.listdir(tmp_path / "marks")) == ["0", "1"]
+    cut = 0
+    for batch in seen:
+        first, last = batch["is_first"][:, 1:], batch["is_last"][:, :-1]
+        np.testing.assert_array_equal(first, last)
+        assert not batch["action"][batch["is_last"]].any()
+        cut += int((last & ~batch["is_terminal"][:, :-1]).sum())
+    assert cut
+    lengths = [e["length"] for e in lines(tmp_path / "run" / "episodes.jsonl")]
+    assert max(lengths) == 12
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    lock = Lock(tmp_path)
+    with pytest.raises(UserError, match="in use by another run"):
+        train(tmp_path)
+    lock.release()
+    assert train(tmp_path)["finished"]
+    (tmp_path / "all").mkdir()
+    lock = Lock(tmp_path / "all")
+    with pytest.raises(UserError, match="in use by another run"):
+        train(tmp_path / "all", seeds=(1, 2))
+    lock.release()
+
+
+def test_a_full_disk_of_logs_does_not_stop_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    train(tmp_path / "plain")
+    monkeypatch.setattr("embodied.core.events.EventFile.write", full)
+    monkeypatch.setattr("embodied.core.logger.write_atomic", full)
+    monkeypatch.setattr("embodied.core.logger.append_line", full)
+    capsys.readouterr()
+    assert train(tmp_path / "full")["finished"]
+    assert capsys.readouterr().out.count("warning: cannot write logs") == 1
+    assert fingerprint(tmp_path / "full") == fingerprint(tmp_path / "plain")
+
+
+def test_jumps_of_the_clock_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(tmp_path / "plain")
+    jumps = iter(range(10**9))
+    monkeypatch.setattr("time.time", lambda: 1e9 - 86400.0 * next(jumps))
+    train(tmp_path / "jumps", steps=60)
+    train(tmp_path / "jumps")
+    assert fingerprint(tmp_path / "jumps") == fingerprint(tmp_path / "plain")
