@@ -7,12 +7,12 @@ import functools
 import html
 import io
 from collections.abc import Callable, Sequence
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from embodied.core.errors import UserError
 from embodied.scores import compare, configs, figures, forest, games, grid, table
 from embodied.scores.load import Group
+from embodied.scores.page import TEMPLATE
 from embodied.scores.protocol import PROTOCOLS, Column
 from embodied.scores.records import Problem
 from embodied.scores.style import write
@@ -42,7 +42,7 @@ def page(
     """
     made = table.build(columns, only=only)
     sections = [
-        _section("scores", "Scores", grid.as_html(table.grid(made))),
+        _section("scores", "Scores of each game", grid.as_html(table.grid(made))),
         _section(
             "aggregates",
             "Aggregates",
@@ -74,7 +74,7 @@ def page(
         "summary": html.escape(_summary(columns)),
         "sections": "\n".join(section for section in sections if section),
     }
-    text = (resources.files(__package__) / "data" / "report.html").read_text(encoding="utf-8")
+    text = TEMPLATE
     for key, value in content.items():
         text = text.replace(f"<!--{key}-->", value)
     return text
@@ -84,8 +84,8 @@ def _summary(columns: Sequence[Column]) -> str:
     measured = [column for column in columns if not column.published]
     runs = sum(len(column.of(game)) for column in measured for game in column.games)
     return (
-        f"{len(columns)} columns, {len(columns) - len(measured)} of them published; "
-        f"{runs} scored runs."
+        f"{', '.join(column.name for column in columns)}. {runs} scored runs, "
+        f"{len(columns) - len(measured)} published columns."
     )
 
 

@@ -32,7 +32,7 @@ def test_upstream_round_trip(write_run, tmp_path):
     assert [problem.reason for problem in problems] == [
         "dmc_walker_walk: no training episodes to export"
     ]
-    assert data == export.upstream(groups)[0]
+    assert data[4:8] == bytes(4)  # no time in gzip's header: the same scores, the same bytes
     (tmp_path / "scores.json.gz").write_bytes(data)
     ((group,), _) = load.load([str(tmp_path / "scores.json.gz")])
     assert group.runs[0].trains.scores.tolist() == [-21, -19.5]

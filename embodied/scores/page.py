@@ -1,3 +1,6 @@
+"""The page of a report without its content, which takes the place of the comments `<!--name-->`."""
+
+TEMPLATE = """\
 <!doctype html>
 <html lang="en">
 <head>
@@ -8,20 +11,20 @@
 <style>
 :root { color-scheme: light; --ink: #1c2230; --soft: #5c6474; --line: #dfe3ea; --accent: #0072b2; }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 72rem; padding: 2rem 1.25rem 4rem; color: var(--ink);
+body { margin: 0 auto; max-width: 78rem; padding: 2rem 1.25rem 4rem; color: var(--ink);
   background: #fff; font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .25rem; }
 h2 { font-size: 1.15rem; margin: 2.5rem 0 .75rem; padding-bottom: .3rem;
   border-bottom: 2px solid var(--accent); }
 .summary, .notes, figcaption { color: var(--soft); }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+table { border-collapse: separate; border-spacing: 0; width: 100%; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); padding-bottom: .4rem; }
 th, td { padding: .28rem .6rem; text-align: right; white-space: nowrap; }
 th:first-child { text-align: left; position: sticky; left: 0; background: #fff; font-weight: 500; }
-thead th { border-bottom: 2px solid var(--ink); vertical-align: bottom; }
-tbody + tbody { border-top: 1.5px solid var(--ink); }
-tbody tr + tr { border-top: 1px solid var(--line); }
+thead th { border-bottom: 2px solid var(--ink); vertical-align: bottom; white-space: normal; }
+tbody + tbody tr:first-child > * { border-top: 1.5px solid var(--ink); }
+tbody tr + tr > * { border-top: 1px solid var(--line); }
 tbody tr:hover > * { background: #f2f7fb; }
 td small { color: var(--soft); }
 td b { font-weight: 700; }
@@ -41,7 +44,7 @@ figcaption { text-align: center; font-size: .85rem; }
 </style>
 </head>
 <body>
-<h1><!--title--></h1>
+<h1>Benchmark scores</h1>
 <p class="summary"><!--summary--></p>
 <main>
 <!--sections-->
@@ -79,3 +82,4 @@ for (const table of document.querySelectorAll("table.sortable")) {
 </script>
 </body>
 </html>
+"""
