@@ -60,7 +60,7 @@ def nashmtl(
             norm, cosine = gram(grads, count)
             beta, residual = bargain(cosine)
             weight = _weights(norm, cosine, beta, normalization)
-            good = (residual < ACCEPTED_RESIDUAL) & jnp.isfinite(weight) & (norm > 0)
+            good = (residual < ACCEPTED_RESIDUAL) & jnp.isfinite(weight)
             return jnp.where(good, weight, state["weight"]), residual
 
         def keep() -> tuple[jax.Array, jax.Array]:

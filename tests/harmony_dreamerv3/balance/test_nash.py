@@ -177,3 +177,32 @@ def test_many_tasks_converge_within_the_iterations():
         unit = grads / np.linalg.norm(grads, axis=1, keepdims=True)
         _, error = jax.jit(bargain)(jnp.float32(unit @ unit.T))
         assert error < 1e-5
+
+
+@pytest.mark.parametrize("length", [1e-25, 1e25])
+def test_lengths_without_a_float32_square_are_solved(length):
+    grads = np.float32(gradients(2, [length, 2 * length, 3 * length]))
+    alpha, error = solve(grads)
+    assert error < 1e-4
+    assert residual(alpha, np.float64(grads) @ np.float64(grads).T) < 1e-4
+
+
+def test_a_solution_that_float32_cannot_reach_is_not_used():
+    # Cosine -(1 - 5e-7): the solution has β = 1000, beyond which products cancel to nothing.
+    grads = np.float32([[1, 0, 0], [-1, 1e-3, 0], [0, 0, 1]])
+    alpha, error = solve(grads)
+    assert error >= 1e-4
+    assert alpha.tolist() == [1, 1, 1]
+
+
+def test_whole_newton_steps_would_leave_the_positive_weights():
+    upper = [0.46, 0.34, 0.44, 0.59, -0.11, -0.77, 0.43, 0.58, 0.39, 0.44, -0.22, 0.1, -0.3, -0.32]
+    upper += [-0.05, 0.24, -0.08, -0.17, 0.37, -0.73, -0.11]
+    cosine = np.eye(7)
+    cosine[np.triu_indices(7, 1)] = upper
+    cosine = np.maximum(cosine, cosine.T) + np.minimum(cosine, cosine.T) - np.eye(7)
+    slack = 1 - cosine.sum(1)
+    assert (1 + np.linalg.solve(cosine + np.eye(7), slack)).min() < 0  # the first step from β = 1
+    beta, error = jax.jit(bargain)(jnp.float32(cosine))
+    assert error < 1e-5
+    assert (np.asarray(beta) > 0).all()
