@@ -253,7 +253,7 @@ class Agent:
         grad = jax.value_and_grad(self.model_loss, has_aux=True)
         (total, aux), grads = grad(params, state, batch, noise)
         params, opt, norm = self._apply("model", grads, state.opt["model"], params)
-        reward_norm = optax.global_norm(grads["world_model"]["reward"])
+        reward_norm = optax.tree.norm(grads["world_model"]["reward"])
         metrics = {
             "post": jax.tree.map(sg, aux["post"]),
             "loss/model": total,
@@ -323,7 +323,7 @@ class Agent:
 
     def _apply(self, name: str, grads: Params, opt: Any, params: Params) -> tuple[Params, Any, Any]:
         updates, opt = self.optimizers[name].update(grads, opt, params)
-        return optax.apply_updates(params, updates), opt, optax.global_norm(grads)
+        return optax.apply_updates(params, updates), opt, optax.tree.norm(grads)
 
     def _model(self, params: Params) -> Params:
         return {name: params[name] for name in ("world_model", "balance")}
