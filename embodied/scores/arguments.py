@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from embodied.scores import export, load, protocol
+from embodied.scores import compare, export, load, protocol, stats
 from embodied.scores.significance import TESTS
 
 TEXT_FORMATS = ("text", "md", "latex", "csv", "json")
+RESAMPLES = "bootstrap resamples behind the intervals (%(default)s)"
 
 
 def add_parsers(subparsers: argparse._SubParsersAction) -> dict[str, argparse.ArgumentParser]:
@@ -20,7 +21,10 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> dict[str, argparse.Ar
         description="Prints the benchmark table: mean scores, human-normalised aggregates and "
         "their stratified bootstrap intervals. Steps are environment frames throughout.",
     )
-    _common(make, "*")
+    sources = f"{load.HELP}. None: the published columns"
+    make.add_argument("sources", nargs="*", metavar="SOURCE", help=sources)
+    _common(make)
+    make.add_argument("--resamples", type=_count, default=stats.RESAMPLES, help=RESAMPLES)
     make.add_argument(
         "--format",
         default="text",
@@ -38,7 +42,10 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> dict[str, argparse.Ar
         help="compare two sources game by game and over all games",
         description="Compares B with A, the baseline: differences are B - A.",
     )
-    _common(make, 2)
+    make.add_argument("a", metavar="A", help=load.HELP)
+    make.add_argument("b", metavar="B", help="likewise")
+    _common(make)
+    make.add_argument("--resamples", type=_count, default=compare.RESAMPLES, help=RESAMPLES)
     make.add_argument("--test", default="welch", choices=TESTS, help="of the seeds of a game")
     make.add_argument(
         "--fail-if-worse",
@@ -50,7 +57,8 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> dict[str, argparse.Ar
     make.add_argument("--forest", type=Path, help="forest plot to write (.png, .svg, .pdf)")
 
     make = verbs["plot"] = subparsers.add_parser("plot", help="figures of scores")
-    _common(make, "+")
+    make.add_argument("sources", nargs="+", metavar="SOURCE", help=load.HELP)
+    _common(make)
     make.add_argument("--kind", default="curves", help="curves, bars, profiles, efficiency, ...")
     make.add_argument("--out", type=Path, help="file to write (.png, .svg, .pdf); <kind>.png")
     make.add_argument(
@@ -61,17 +69,13 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> dict[str, argparse.Ar
         "report", help="tables and figures in one self-contained page"
     )
     make.add_argument("out", type=Path, metavar="OUT.html")
-    _common(make, "+")
+    make.add_argument("sources", nargs="+", metavar="SOURCE", help=load.HELP)
+    _common(make)
     make.add_argument("--band", default="sd", choices=("sd", "ci"), help="of the curves")
     return verbs
 
 
-def _common(parser: argparse.ArgumentParser, sources: str | int) -> None:
-    if sources == 2:
-        parser.add_argument("a", metavar="A", help=load.HELP)
-        parser.add_argument("b", metavar="B", help="likewise")
-    else:
-        parser.add_argument("sources", nargs=sources, metavar="SOURCE", help=load.HELP)
+def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--protocol",
         choices=protocol.PROTOCOLS,
@@ -83,7 +87,6 @@ def _common(parser: argparse.ArgumentParser, sources: str | int) -> None:
         "--frames", type=_count, help="frames at which runs are scored (400K for Atari 100K)"
     )
     parser.add_argument("--games", nargs="+", metavar="GAME", help="only these games")
-    parser.add_argument("--resamples", type=_count, help="bootstrap resamples (2000, diff: 20000)")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if any file had a fault")
 
 

@@ -17,7 +17,6 @@ from embodied.scores import (
     grid,
     load,
     protocol,
-    stats,
     table,
 )
 
@@ -75,7 +74,7 @@ def run_table(args: argparse.Namespace) -> int:
         data, lost = export.FORMATS[args.format](groups)
         _write(args.out or Path(export.NAMES[args.format]), data)
         return _finish(args, problems + lost)
-    made = table.build(columns, args.resamples or stats.RESAMPLES, _only(args))
+    made = table.build(columns, args.resamples, _only(args))
     if args.format == "csv":
         content = grid.as_csv(table.records(made))
     elif args.format == "json":
@@ -101,7 +100,7 @@ def run_diff(args: argparse.Namespace) -> int:
         check(args.forest)
     pairs, problems = load.load_pair([args.a, args.b], _only(args))
     before, after = protocol.columns(pairs, args.protocol, args.frames)
-    found = compare.compare(before, after, args.test, args.resamples or compare.RESAMPLES)
+    found = compare.compare(before, after, args.test, args.resamples)
     keys, faults = configs.differences(*pairs)
     problems += faults
     grids = [compare.grid(found)] + ([keys] if keys else [])
@@ -147,8 +146,7 @@ def _kind(name: str) -> Kind:
         if name == "curves":
             figure = figures.learning_curves(groups, columns, args.frames, args.band)
         elif name == "bars":
-            count = args.resamples or stats.RESAMPLES
-            figure = figures.bars(table.build(columns, count, _only(args)))
+            figure = figures.bars(table.build(columns, only=_only(args)))
         elif name == "profiles":
             figure = figures.profiles(columns)
         else:

@@ -42,13 +42,17 @@ class _Part:
 
     method: str
     label: str = ""  # NAME= of the command line
-    home: str = ""  # tells it from the same method in another file; empty for folders
+    home: str = ""  # the file, which keeps its methods apart; empty for folders
     runs: tuple[Run, ...] = ()
     published: games.Published | None = None
 
-    def name(self, clashes: set[str]) -> str:
-        clash = self.method in clashes and self.home
-        return printable(self.label or self.method + (f" ({self.home})" if clash else ""))
+    def name(self, homes: set[str]) -> str:
+        """Returns the column's heading, given the homes of all parts of this method."""
+        if self.label or not self.home or len(homes) == 1:
+            return printable(self.label or self.method)
+        short = stem(Path(self.home))
+        alike = [home for home in homes if home and stem(Path(home)) == short]
+        return printable(f"{self.method} ({short if len(alike) == 1 else self.home})")
 
 
 def load(
@@ -71,11 +75,12 @@ def load(
     """
     problems: list[Problem] = []
     parts = [part for source in sources for part in _read(source, problems)]
-    homes = Counter(method for method, _ in {(part.method, part.home) for part in parts})
-    clashes = {method for method, count in homes.items() if count > 1}
+    homes: dict[str, set[str]] = {}
+    for part in parts:
+        homes.setdefault(part.method, set()).add(part.home)
     columns: dict[str, list[_Part]] = {}
     for part in parts:
-        columns.setdefault(part.name(clashes), []).append(part)
+        columns.setdefault(part.name(homes[part.method]), []).append(part)
     if not columns:
         found = "".join(f"\n  {problem}" for problem in problems)
         raise UserError(f"no scores could be read{found}\nA source is a {HELP}.")
@@ -176,7 +181,7 @@ def _read(source: str, problems: list[Problem]) -> list[_Part]:
         if not found:
             problems.append(Problem(where, "no run folder in it (config.yaml, episodes.jsonl)"))
     elif path.is_file():
-        home, found = stem(path), [read_file(path)]
+        home, found = where, [read_file(path)]
     else:
         raise UserError(f"no such source: {where!r}. A source is a {HELP}.")
     problems += [problem for _, complaints in found for problem in complaints]

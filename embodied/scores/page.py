@@ -18,7 +18,8 @@ h2 { font-size: 1.15rem; margin: 2.5rem 0 .75rem; padding-bottom: .3rem;
   border-bottom: 2px solid var(--accent); }
 .summary, .notes, figcaption { color: var(--soft); }
 .scroll { overflow-x: auto; }
-table { border-collapse: separate; border-spacing: 0; width: 100%; font-variant-numeric: tabular-nums; }
+table { border-collapse: separate; border-spacing: 0; width: 100%;
+  font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); padding-bottom: .4rem; }
 th, td { padding: .28rem .6rem; text-align: right; white-space: nowrap; }
 th:first-child { text-align: left; position: sticky; left: 0; background: #fff; font-weight: 500; }

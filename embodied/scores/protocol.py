@@ -149,6 +149,8 @@ def _measured(group: Group, protocol: str | None, frames: float | None) -> Colum
     for reason, found in late.items():
         runs = (f"{games.title(game)} ({_listed(numbers)})" for game, numbers in found.items())
         notes.append(f"no score, {reason}: {', '.join(runs)}")
+    if any(reason.startswith("stops") for reason in late):
+        notes.append("--frames N scores every run at N frames")
     if binned:
         notes.append("bins of training episodes: their number is not known")
     return Column(group.name, chosen, names, seeds, scores, episodes, notes=notes)

@@ -85,7 +85,7 @@ def _summary(columns: Sequence[Column]) -> str:
     runs = sum(len(column.of(game)) for column in measured for game in column.games)
     return (
         f"{', '.join(column.name for column in columns)}. {runs} scored runs, "
-        f"{len(columns) - len(measured)} published columns."
+        f"columns of published means: {len(columns) - len(measured)}."
     )
 
 

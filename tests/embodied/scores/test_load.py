@@ -110,3 +110,12 @@ def test_a_pair_needs_one_column_a_side_and_two_names(write_upstream):
     assert [group.name for group in pair] == [f"m ({one})", f"m ({two}::m)"]
     pair, _ = load.load_pair([str(one), str(one)], None)
     assert len({group.name for group in pair}) == 2
+
+
+def test_files_of_one_name_are_told_apart_by_their_path(write_upstream, tmp_path):
+    runs = [("atari_pong", "m", 0, [4, 9], [1, 2])]
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+    paths = [str(write_upstream(f"{folder}/scores.json.gz", runs)) for folder in "ab"]
+    groups, _ = load.load(paths)
+    assert [group.name for group in groups] == [f"m ({path})" for path in paths]

@@ -42,7 +42,10 @@ def test_an_unfinished_run_has_no_score_yet(write_run):
     runs = [write_run("a", seed=0, evals=EVALS), write_run("b", seed=1, evals={200_000: [9]})]
     (found,) = column(runs)
     np.testing.assert_equal(found.scores, [[15], [np.nan]])
-    assert found.notes == ["no score, stops at 200,000 of 400,000 frames: Pong (seed 1)"]
+    assert found.notes == [
+        "no score, stops at 200,000 of 400,000 frames: Pong (seed 1)",
+        "--frames N scores every run at N frames",
+    ]
     (found,) = column(runs[1:], None, 200_000)
     assert found.scores.tolist() == [[9]]
 
