@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from embodied.core.errors import UserError
 from harmony_dreamerv3 import __version__
@@ -36,7 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints look like all others."""
+    """A parser whose complaints look like all others, and whose flags have no short forms.
+
+    Short forms would take `--seed 0`, a key of the configuration, for `--seeds 0`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **settings})
 
     def error(self, message: str) -> None:  # type: ignore[override]
         """Raises the complaint instead of printing usage."""
@@ -57,10 +64,10 @@ def build_parser() -> Parser:
 def registrations() -> list[Callable[[argparse._SubParsersAction], None]]:
     """Functions that add verbs; none of them imports JAX."""
     from embodied.scores import commands as scores
-    from harmony_dreamerv3 import train_commands
+    from harmony_dreamerv3 import sweep_commands, train_commands
     from harmony_dreamerv3.interop import commands as interop
 
-    return [train_commands.register, scores.register, interop.register]
+    return [train_commands.register, sweep_commands.register, scores.register, interop.register]
 
 
 if __name__ == "__main__":

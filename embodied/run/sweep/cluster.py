@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import socket
 import time
@@ -47,17 +48,22 @@ class RayEngine:
         self._ray: Any = ray
         self._owner = not ray.is_initialized()
         if self._owner:
-            local = address is None and "RAY_ADDRESS" not in os.environ
-            extra = {"include_dashboard": False} if local else {}
-            try:
-                ray.init(address=address, log_to_driver=False, logging_level="error", **extra)
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                raise UserError(f"no Ray cluster at {address or 'RAY_ADDRESS'}: {error}") from error
+            self._connect(address)
         self._root, self._share, self._cpus = root.resolve(), share, cpus
         self._stop = root.resolve() / FOLDER / f"stop-{uuid.uuid4().hex}"
         # One worker process for each attempt: what an earlier one has left cannot matter.
         self._attempt = ray.remote(max_retries=0, max_calls=1)(attempt)
         self._tasks: dict[Any, Job] = {}
+
+    def _connect(self, address: str | None) -> None:
+        local = address is None and "RAY_ADDRESS" not in os.environ
+        extra = {"include_dashboard": False} if local else {}
+        try:
+            self._ray.init(
+                address=address, log_to_driver=False, logging_level=logging.ERROR, **extra
+            )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise UserError(f"no Ray cluster at {address or 'RAY_ADDRESS'}: {error}") from error
 
     def free(self) -> bool:
         """See `Engine`; always: what finds no room waits in Ray, which can then add nodes."""

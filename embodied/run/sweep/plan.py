@@ -86,16 +86,18 @@ class Plan:
           UserError: when the two cannot live in one folder.
         """
         if self.shared != other.shared:
+            there, now = shlex.join(other.shared), shlex.join(self.shared)
             raise UserError(
                 "this folder holds a sweep with other settings; repeat them, or give another "
-                f"--logdir:\n  there: {shlex.join(other.shared)}\n  now:   {shlex.join(self.shared)}"
+                f"--logdir:\n  there: {there}\n  now:   {now}"
             )
         mine = {job.folder: job for job in self.jobs}
         for job in other.jobs:
             if job.folder in mine and mine[job.folder].seeds != job.seeds:
                 raise UserError(
-                    f"{job.folder} is a population of the seeds {list(job.seeds)}, which no seed "
-                    f"can join or leave (now: {list(mine[job.folder].seeds)}); give another --logdir"
+                    f"{job.folder} is a population of the seeds {list(job.seeds)}, now it is "
+                    f"{list(mine[job.folder].seeds)}: no seed can join or leave; give another "
+                    "--logdir"
                 )
         added = [job for job in other.jobs if job.folder not in mine]
         return dataclasses.replace(self, jobs=(*self.jobs, *added))

@@ -114,9 +114,8 @@ def tail(path: Path, count: int) -> list[str]:
 
 def _evaluation(run: Path) -> dict[str, Any] | None:
     """Returns the last line of metrics.jsonl with an evaluation."""
-    wanted = [
-        line for line in _read(run / "metrics.jsonl", _TAIL).splitlines() if b'"eval/return"' in line
-    ]
+    lines = _read(run / "metrics.jsonl", _TAIL).splitlines()
+    wanted = [line for line in lines if b'"eval/return"' in line]
     found = _records(wanted[-1]) if wanted else []
     return found[-1] if found else None
 

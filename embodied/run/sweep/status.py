@@ -138,7 +138,8 @@ def _cells(row: Row) -> list[str]:
     rate = found.updates_rate * len(job.seeds)
     note = row.state.reason
     if running:
-        note = " ".join(filter(None, [row.state.host, row.state.device and f"gpu {row.state.device}"]))
+        device = row.state.device and f"gpu {row.state.device}"
+        note = " ".join(filter(None, [row.state.host, device]))
     return [
         job.method,
         job.task,
