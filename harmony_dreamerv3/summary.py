@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +59,13 @@ def describe(folder: Path, config: Config, repeat: int) -> str:
     return "\n".join(lines)
 
 
-def evaluation(returns: Sequence[float]) -> int:
-    """Prints the returns of an evaluation; returns the exit status 0."""
-    for index, value in enumerate(returns):
+def evaluation(folder: Path) -> int:
+    """Prints the returns that an evaluation wrote into a folder; returns the exit status 0."""
+    values = [line["return"] for line in read_lines(folder / "episodes.jsonl")]
+    for index, value in enumerate(values):
         print(f"episode {index}: return {value:g}")
-    values = np.asarray(returns, float)
-    print(f"mean {values.mean():.4g}, median {np.median(values):.4g}, n = {len(values)}")
+    spread = f"standard deviation {np.std(values):.4g}, n = {len(values)}"
+    print(f"mean {np.mean(values):.4g}, median {np.median(values):.4g}, {spread}; {folder}")
     return 0
 
 

@@ -37,7 +37,6 @@ def register(verbs: argparse._SubParsersAction) -> None:
     evaluate = verbs.add_parser("eval", help="evaluate the last checkpoint of a run")
     evaluate.add_argument("logdir", type=Path, metavar="RUN", help="run folder")
     evaluate.add_argument("--episodes", type=int, help="default: run.eval_eps of the run")
-    evaluate.add_argument("--seed", type=int, default=0, help="of environments and actions")
     evaluate.add_argument("--platform", default=None, help="auto, cpu, gpu or tpu")
     evaluate.set_defaults(run=run_eval)
 
@@ -61,7 +60,7 @@ def run_eval(args: argparse.Namespace) -> int:
     """Evaluates the last checkpoint of a run."""
     from harmony_dreamerv3 import training
 
-    return training.evaluate(args.logdir, args.episodes, args.seed, args.platform)
+    return training.evaluate(args.logdir, args.episodes, args.platform)
 
 
 def run_doctor(args: argparse.Namespace) -> int:

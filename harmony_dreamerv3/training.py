@@ -73,18 +73,19 @@ def train(config: Config, logdir: Path | None, seeds: Sequence[int] | None) -> i
     return int(any(member["frozen"] for member in result["members"]))
 
 
-def evaluate(logdir: Path, episodes: int | None, seed: int, platform: str | None) -> int:
+def evaluate(logdir: Path, episodes: int | None, platform: str | None) -> int:
     """Evaluates the last checkpoint of a run and prints each return.
 
     Args:
       logdir: run folder.
       episodes: how many; None for the run's own number.
-      seed: of environments and actions.
       platform: None for that of the run.
 
     Returns:
       0.
     """
+    if episodes is not None and episodes < 1:
+        raise UserError(f"--episodes must be at least 1, got {episodes}")
     config = read_config(logdir)
     jax_config = dataclasses.replace(config.jax, platform=platform or config.jax.platform)
     run = dataclasses.replace(config.run, eval_eps=episodes or config.run.eval_eps)
@@ -94,7 +95,8 @@ def evaluate(logdir: Path, episodes: int | None, seed: int, platform: str | None
     probe = make_env(0, 0, 0)
     learner = Runtime(config, probe.obs_space, probe.act_space, [config.seed])
     probe.close()
-    return summary.evaluation(embodied.run.evaluate(learner, make_env, logdir, seed, run))
+    embodied.run.evaluate(learner, make_env, [logdir], [config.seed], run)
+    return summary.evaluation(logdir / "eval")
 
 
 def open_env(config: Config, member: int, index: int, seed: int) -> Env:

@@ -1,0 +1,128 @@
+"""The command line: what wrong input gets, and what each verb needs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harmony_dreamerv3.main import main
+
+
+def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """Runs a command that must be refused: status 2, one message, no traceback."""
+    assert main(list(argv)) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+def test_unknown_verb_block_flag_and_task_name_the_nearest(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    logdir = str(tmp_path / "run")
+    assert "train" in fails(capsys, "trian")
+    assert "'atari100k'" in fails(capsys, "train", "--configs", "atari10k", "--logdir", logdir)
+    assert "'batch_size'" in fails(capsys, "train", "--batch_sise", "4", "--logdir", logdir)
+    error = fails(capsys, "train", "--task", "atari_pnog", "--logdir", logdir)
+    assert "'atari_pong'" in error
+    assert not Path(logdir).exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "part"),
+    [
+        (["--seed", "x"], "seed"),
+        (["--run.steps", "1.5"], "run.steps"),
+        (["--harmony", "maybe"], "harmony"),
+        (["--seed"], "needs a value"),
+        (["stray"], "stray"),
+        (["--seeds", "0", "0"], "different"),
+        (["--seeds", "0", "--seed", "1"], "not both"),
+        (["--jax.platform", "gpus"], "jax.platform"),
+        (["--jax.precision", "float16"], "jax.precision"),
+        (["--balance.method", "harmonie"], "'harmony'"),
+        (["--harmony", "True", "--loss_scales.reward", "10"], "loss_scales.reward"),
+        (["--balance.weights.rewards", "10"], "'reward'"),
+        (["--encoder.cnn_keys", "$^", "--encoder.mlp_keys", "$^"], "match none"),
+    ],
+)
+def test_wrong_values_are_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, argv: list[str], part: str
+) -> None:
+    folder = tmp_path / "run"
+    base = ["train", "--configs", "debug", "--logdir", str(folder), "--jax.cache", "False"]
+    assert part in fails(capsys, *base, *argv)
+    assert not (folder / "checkpoints").exists()
+
+
+def test_no_accelerator_names_the_extra(tmp_path: Path) -> None:
+    argv = ["train", "--configs", "debug", "--jax.platform", "tpu", "--logdir", str(tmp_path / "r")]
+    command = [sys.executable, "-m", "harmony_dreamerv3", *argv]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "harmony-dreamerv3[tpu]" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_folder_of_something_else_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    error = fails(capsys, "train", "--configs", "debug", "--logdir", str(tmp_path))
+    assert "not empty" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_folder_of_another_format_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text("format: 0\nseed: 0\n")
+    assert "format 0" in fails(capsys, "train", "--configs", "debug", "--logdir", str(tmp_path))
+    assert "format 0" in fails(capsys, "eval", str(tmp_path))
+
+
+def test_eval_of_no_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert "config.yaml" in fails(capsys, "eval", str(tmp_path))
+
+
+def test_doctor_prints_a_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--configs", "atari100k", "--harmony", "True"]) == 0
+    out = capsys.readouterr().out
+    assert "method: harmony" in out
+    assert "deter: 512" in out
+
+
+def test_train_resume_eval_and_refusal(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    argv = [
+        "train", "--configs", "debug", "--logdir", str(folder), "--jax.platform", "cpu",
+        "--run.eval_every", "100", "--harmony", "True", "--jax.cache", "False",
+    ]  # fmt: skip
+    assert main([*argv, "--run.steps", "120"]) == 0
+    first = (folder / "metrics.jsonl").read_text()
+    out = capsys.readouterr().out
+    assert "image loss: first" in out
+    assert "trained return" in out
+    # The same command with more steps continues; nothing is written twice.
+    assert main([*argv, "--run.steps", "160"]) == 0
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    steps = [line["step"] for line in lines if "train/loss/image" in line]
+    assert steps == sorted(set(steps))
+    assert (folder / "metrics.jsonl").read_text().startswith(first[:200])
+    assert {"train/balance/loss/reward", "train/balance/weight/reward"} <= set(lines[-1])
+    weighted = lines[-1]["train/balance/weighted/reward"]
+    assert weighted == pytest.approx(
+        lines[-1]["train/balance/loss/reward"] * lines[-1]["train/balance/weight/reward"], rel=1e-2
+    )
+    # Another configuration is refused and named, and changes nothing.
+    before = sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*"))
+    error = fails(capsys, *argv, "--run.steps", "160", "--batch_size", "2")
+    assert "batch_size: 4 there, 2 now" in error
+    assert sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*")) == before
+    assert main(["eval", str(folder), "--episodes", "3"]) == 0
+    assert "n = 3" in capsys.readouterr().out
