@@ -14,8 +14,16 @@ RESAMPLES = "bootstrap resamples behind the intervals (%(default)s)"
 
 def add_parsers(subparsers: argparse._SubParsersAction) -> dict[str, argparse.ArgumentParser]:
     """Adds a parser for each verb and returns them by name."""
-    verbs = {}
-    make = verbs["table"] = subparsers.add_parser(
+    return {
+        "table": _table(subparsers),
+        "diff": _diff(subparsers),
+        "plot": _plot(subparsers),
+        "report": _report(subparsers),
+    }
+
+
+def _table(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    make = subparsers.add_parser(
         "table",
         help="scores of all games with the published ones beside them",
         description="Prints the benchmark table: mean scores, human-normalised aggregates and "
@@ -36,8 +44,11 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> dict[str, argparse.Ar
     make.add_argument(
         "--no-intervals", action="store_true", help="leave out the intervals of single games"
     )
+    return make
 
-    make = verbs["diff"] = subparsers.add_parser(
+
+def _diff(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    make = subparsers.add_parser(
         "diff",
         help="compare two sources game by game and over all games",
         description="Compares B with A, the baseline: differences are B - A.",
@@ -55,8 +66,11 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> dict[str, argparse.Ar
     make.add_argument("--format", default="text", choices=TEXT_FORMATS)
     make.add_argument("--out", type=Path, help="file to write instead of printing")
     make.add_argument("--forest", type=Path, help="forest plot to write (.png, .svg, .pdf)")
+    return make
 
-    make = verbs["plot"] = subparsers.add_parser("plot", help="figures of scores")
+
+def _plot(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    make = subparsers.add_parser("plot", help="figures of scores")
     make.add_argument("sources", nargs="+", metavar="SOURCE", help=load.HELP)
     _common(make)
     make.add_argument("--kind", default="curves", help="curves, bars, profiles, efficiency, ...")
@@ -64,15 +78,16 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> dict[str, argparse.Ar
     make.add_argument(
         "--band", default="sd", choices=("sd", "ci"), help="of curves: deviation or 95%% interval"
     )
+    return make
 
-    make = verbs["report"] = subparsers.add_parser(
-        "report", help="tables and figures in one self-contained page"
-    )
+
+def _report(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    make = subparsers.add_parser("report", help="tables and figures in one self-contained page")
     make.add_argument("out", type=Path, metavar="OUT.html")
     make.add_argument("sources", nargs="+", metavar="SOURCE", help=load.HELP)
     _common(make)
     make.add_argument("--band", default="sd", choices=("sd", "ci"), help="of the curves")
-    return verbs
+    return make
 
 
 def _common(parser: argparse.ArgumentParser) -> None:

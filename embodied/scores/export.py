@@ -11,7 +11,7 @@ import numpy as np
 from embodied.core.errors import UserError
 from embodied.scores import games
 from embodied.scores.load import Group
-from embodied.scores.records import Problem, Run
+from embodied.scores.records import Problem
 
 
 def upstream(groups: Sequence[Group]) -> tuple[bytes, list[Problem]]:
@@ -22,7 +22,7 @@ def upstream(groups: Sequence[Group]) -> tuple[bytes, list[Problem]]:
       same scores. And the runs without training episodes, left out.
     """
     entries, problems = [], []
-    for run in _runs(groups):
+    for run in (run for group in groups for run in group.runs):
         if not len(run.trains):
             problems.append(Problem(run.path, f"{run.game}: no training episodes to export"))
             continue
@@ -71,10 +71,6 @@ FORMATS: dict[str, Callable[[Sequence[Group]], tuple[bytes, list[Problem]]]] = {
     "harmonydream": harmonydream,
 }
 NAMES = {"upstream": "scores.json.gz", "harmonydream": "scores.json"}
-
-
-def _runs(groups: Sequence[Group]) -> list[Run]:
-    return [run for group in groups for run in group.runs]
 
 
 def _numbers(values: np.ndarray) -> list[int | float]:

@@ -11,6 +11,7 @@ from embodied.scores.compare import Comparison, GameRow
 from embodied.scores.style import COLORS, GREY, new_figure, styled
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LOOKS: dict[str, dict[str, Any]] = {
@@ -56,28 +57,7 @@ def forest(comparison: Comparison) -> Figure:
         if rated:
             axes.set_xscale("symlog", linthresh=0.1, linscale=0.6)
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:+g}" if value else "0")
-        unit = "human-normalised score" if rated else "score"
-        axes.set_xlabel(f"Difference in {unit}", labelpad=14)
-        for side, hint in enumerate((f"← {comparison.a} better", f"{comparison.b} better →")):
-            axes.annotate(
-                hint,
-                (side, 0),
-                (0, -18),
-                xycoords="axes fraction",
-                textcoords="offset points",
-                ha=("left", "right")[side],
-                va="top",
-                fontsize=7,
-            )
-        better = comparison.improvement
-        axes.set_title(
-            f"{comparison.b} against {comparison.a}: {comparison.verdict}"
-            + (
-                f", P(improvement) {better.value:.2f} [{better.low:.2f}, {better.high:.2f}]"
-                if np.isfinite(better.low)
-                else ""
-            )
-        )
+        _label(axes, comparison, "human-normalised score" if rated else "score")
         used = [name for name in LOOKS if name in {row.verdict for row in rows}]
         for name in used:
             axes.plot([], [], linestyle="-", markersize=4, label=name, **LOOKS[name])
@@ -91,3 +71,28 @@ def _scale(row: GameRow) -> float:
     if row.game not in who["human"].scores:
         return 1.0
     return who["human"].scores[row.game] - who["random"].scores[row.game]
+
+
+def _label(axes: Axes, comparison: Comparison, unit: str) -> None:
+    """Writes the verdict above and below which side is whose."""
+    axes.set_xlabel(f"Difference in {unit}", labelpad=14)
+    for side, hint in enumerate((f"← {comparison.a} better", f"{comparison.b} better →")):
+        axes.annotate(
+            hint,
+            (side, 0),
+            (0, -18),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha=("left", "right")[side],
+            va="top",
+            fontsize=7,
+        )
+    better = comparison.improvement
+    axes.set_title(
+        f"{comparison.b} against {comparison.a}: {comparison.verdict}"
+        + (
+            f", P(improvement) {better.value:.2f} [{better.low:.2f}, {better.high:.2f}]"
+            if np.isfinite(better.low)
+            else ""
+        )
+    )

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +202,7 @@ def _runs_of_rows(
 ) -> list[Run]:
     runs: dict[tuple, dict[str, Series]] = defaultdict(dict)
     for (method, game, seed, mode), rows in found.items():
-        made, complaint = series(*_columns(rows))
+        made, complaint = series(*map(list, zip(*rows)))
         if complaint:
             report(f"{game} seed {seed}: {complaint}")
         if mode == "eval":
@@ -212,7 +212,3 @@ def _runs_of_rows(
     return [
         Run(method, game, seed, str(path), **kinds) for (method, game, seed), kinds in runs.items()
     ]
-
-
-def _columns(rows: Iterable[tuple]) -> Iterable[list]:
-    return [list(column) for column in zip(*rows)]
