@@ -8,8 +8,8 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import lax
 
+from harmony_dreamerv3.nets.conv import upsample
 from harmony_dreamerv3.nets.distributions import symexp, symlog
 from harmony_dreamerv3.nets.layers import (
     MLP,
@@ -20,21 +20,6 @@ from harmony_dreamerv3.nets.layers import (
     normal_avg,
     uniform_avg,
 )
-
-
-def upsample(x: Array, kernel: Array) -> Array:
-    """4x4 transposed convolution of stride 2, "same" padding.
-
-    Args:
-      x: `[N, H, W, I]`.
-      kernel: `[4, 4, O, I]`, not flipped.
-
-    Returns:
-      `[N, 2 H, 2 W, O]`.
-    """
-    return lax.conv_transpose(
-        x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWOI", "NHWC")
-    )
 
 
 class Upsample(nn.Module):

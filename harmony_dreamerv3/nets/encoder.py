@@ -6,8 +6,8 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import lax
 
+from harmony_dreamerv3.nets.conv import downsample
 from harmony_dreamerv3.nets.distributions import symlog
 from harmony_dreamerv3.nets.layers import MLP, Array, Norm, full, normal_avg
 
@@ -25,13 +25,6 @@ class Downsample(nn.Module):
         kernel = self.param("kernel", normal_avg(), shape, jnp.float32)
         x = nn.silu(Norm(name="norm")(downsample(x, kernel.astype(self.dtype))))
         return x
-
-
-def downsample(x: Array, kernel: Array) -> Array:
-    """4x4 convolution of stride 2, "same" padding, as library convolution."""
-    return lax.conv_general_dilated(
-        x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
 
 
 class Encoder(nn.Module):
