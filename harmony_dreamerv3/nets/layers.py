@@ -65,13 +65,17 @@ def full(x: Array) -> Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def layer_norm(x: Array, scale: Array, bias: Array, eps: float = 1e-3) -> Array:
-    """Normalises the last axis in full precision and returns `x`'s dtype."""
-    f32 = full(x)
-    mean = f32.mean(-1, keepdims=True)
-    centred = f32 - mean
+def normalise(x: Array, eps: float = 1e-3) -> Array:
+    """Shifts and scales the last axis to mean 0 and variance 1, in full precision."""
+    x = full(x)
+    centred = x - x.mean(-1, keepdims=True)
     var = (centred * centred).mean(-1, keepdims=True)
-    return (centred * jax.lax.rsqrt(var + eps) * scale + bias).astype(x.dtype)
+    return centred * jax.lax.rsqrt(var + eps)
+
+
+def layer_norm(x: Array, scale: Array, bias: Array) -> Array:
+    """Normalises the last axis in full precision and returns `x`'s dtype."""
+    return (normalise(x) * scale + bias).astype(x.dtype)
 
 
 class Norm(nn.Module):

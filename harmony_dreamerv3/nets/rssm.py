@@ -15,12 +15,20 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from harmony_dreamerv3.nets import deferred
+from harmony_dreamerv3.nets.deferred import Layers
 from harmony_dreamerv3.nets.distributions import onehot_draw, unimix
-from harmony_dreamerv3.nets.layers import Array, full, layer_norm, normal_avg, uniform_avg
+from harmony_dreamerv3.nets.layers import Array, full, normal_avg, uniform_avg
 
 State = dict[str, Array]
 Weights = dict[str, Any]
 Policy = Callable[[State, Array], Array]
+
+# Layers of the loop over observations.
+RECURRENT = (
+    "img_in", "img_in_norm", "gru_deter", "gru_x", "gru_norm",
+    "obs_out", "obs_out_norm", "obs_stats",
+)  # fmt: skip
 
 
 class DenseWeights(nn.Module):
@@ -100,23 +108,37 @@ class RSSM(nn.Module):
         self.obs_stats = LogitWeights((self.units, latent))
 
     def __call__(self) -> Weights:
-        """Returns all weights, the kernels in the dtype of the computation."""
-        parts = {
-            name: getattr(self, name)()
-            for name in ("img_in", "gru", "img_out", "img_stats", "obs_out", "obs_stats")
+        """Returns all weights by layer; a kernel of concatenated inputs comes in pieces."""
+        latent = self.stoch * self.classes
+        img_in, gru, obs_out = self.img_in(), self.gru(), self.obs_out()
+        img_out = self.img_out()
+        return {
+            "img_in": {"kernel": img_in["kernel"][:latent]},
+            "img_in_action": {"kernel": img_in["kernel"][latent:]},
+            "img_in_norm": img_in["norm"],
+            "gru_deter": {"kernel": gru["kernel"][: self.deter]},
+            "gru_x": {"kernel": gru["kernel"][self.deter :]},
+            "gru_norm": gru["norm"],
+            "img_out": {"kernel": img_out["kernel"]},
+            "img_out_norm": img_out["norm"],
+            "img_stats": self.img_stats(),
+            "obs_out": {"kernel": obs_out["kernel"][: self.deter]},
+            "obs_out_embed": {"kernel": obs_out["kernel"][self.deter :]},
+            "obs_out_norm": obs_out["norm"],
+            "obs_stats": self.obs_stats(),
         }
-        for part in parts.values():
-            part["kernel"] = part["kernel"].astype(self.dtype)
-        return {"initial": self.initial_deter, **parts}
 
     def initial(self, batch: int) -> State:
         """Returns the learned initial state for `batch` rows."""
-        return self._initial(self(), batch)
+        return self._initial(self._layers(), batch)
 
-    def _initial(self, w: Weights, batch: int) -> State:
-        deter = jnp.tanh(full(w["initial"])).astype(self.dtype)
+    def _layers(self) -> Layers:
+        return Layers(self(), self.dtype)
+
+    def _initial(self, layers: Layers, batch: int) -> State:
+        deter = jnp.tanh(full(self.initial_deter)).astype(self.dtype)
         deter = jnp.broadcast_to(deter, (batch, self.deter))
-        logit = self._prior_logit(w, deter)
+        logit = self._prior_logit(layers, deter)
         # A plain one-hot: no gradient passes through the initial mode.
         mode = jax.nn.one_hot(jnp.argmax(logit, -1), self.classes, dtype=self.dtype)
         return {"deter": deter, "stoch": mode, "logit": logit}
@@ -141,34 +163,44 @@ class RSSM(nn.Module):
         Returns:
           Posterior states `[B, T, ...]` and prior logits `[B, T, S, C]`.
         """
-        w = self()
+        weights = self()
+        outside = Layers(weights, self.dtype)
         if carry is None:
             is_first = is_first.at[:, 0].set(True)
-        initial = self._initial(w, 1)
+        initial = self._initial(outside, 1)
         carry = initial if carry is None else carry
         start = tuple(
             jnp.broadcast_to(carry[key], (len(embed), *carry[key].shape[1:]))
             for key in ("deter", "stoch")
         )
         reset = is_first.astype(self.dtype)[..., None]
-        action = self._action_in(w, prev_action * (1.0 - reset.astype(prev_action.dtype)))
-        embed = embed.astype(self.dtype) @ w["obs_out"]["kernel"][self.deter :]
-
-        def step(state: tuple[Array, Array], x: tuple[Array, ...]) -> tuple[Any, Any]:
-            action_t, embed_t, reset_t, noise_t = x
-            deter = state[0] * (1 - reset_t) + initial["deter"] * reset_t
-            stoch = state[1] * (1 - reset_t[..., None])
-            stoch = stoch + initial["stoch"] * reset_t[..., None]
-            deter = self._deter_step(w, deter, stoch, action_t)
-            logit = self._posterior_logit(w, deter, embed_t)
-            stoch = onehot_draw(logit, noise_t).astype(self.dtype)
-            return (deter, stoch), (deter, stoch, logit)
-
-        xs = jax.tree.map(lambda x: x.swapaxes(0, 1), (action, embed, reset, noise))
-        _, (deter, stoch, logit) = jax.lax.scan(step, start, xs)
-        post = {"deter": deter, "stoch": stoch, "logit": logit}
+        xs = {
+            "keep": 1.0 - reset,
+            "deter": reset * initial["deter"],
+            "stoch": reset[..., None] * initial["stoch"],
+            "action": self._action_in(
+                outside, prev_action * (1.0 - reset.astype(prev_action.dtype))
+            ),
+            "embed": outside.linear("obs_out_embed", embed.astype(self.dtype)),
+            "noise": noise,
+        }
+        xs = jax.tree.map(lambda x: x.swapaxes(0, 1), xs)
+        recurrent = {name: weights[name] for name in RECURRENT}
+        _, post = deferred.scan(self._observe_step, recurrent, start, xs, self.dtype)
         post = jax.tree.map(lambda x: x.swapaxes(0, 1), post)
-        return post, self._prior_logit(w, post["deter"])
+        return post, self._prior_logit(Layers(weights, self.dtype), post["deter"])
+
+    def _observe_step(
+        self, layers: Layers, carry: tuple[Array, Array], x: dict[str, Array]
+    ) -> tuple[tuple[Array, Array], State]:
+        """What recurs: the next deterministic state and the posterior drawn from it."""
+        deter = carry[0] * x["keep"] + x["deter"]
+        stoch = carry[1] * x["keep"][..., None] + x["stoch"]
+        deter = self._deter_step(layers, deter, stoch, x["action"])
+        hidden = nn.silu(layers.norm("obs_out_norm", layers.linear("obs_out", deter) + x["embed"]))
+        logit = self._unimix(layers.linear("obs_stats", hidden))
+        stoch = onehot_draw(logit, x["noise"]).astype(self.dtype)
+        return (deter, stoch), {"deter": deter, "stoch": stoch, "logit": logit}
 
     def imagine(
         self, start: State, policy: Policy, action_noise: Array, noise: Array
@@ -184,13 +216,14 @@ class RSSM(nn.Module):
         Returns:
           States `[H + 1, N, ...]`, the first being `start`, and actions `[H + 1, N, A]`.
         """
-        w = self()
+        weights = self._layers().weights
         keys = ("deter", "stoch", "logit")
 
         def step(state: State, x: tuple[Array, Array]) -> tuple[State, Any]:
-            action = policy(state, x[0])
-            deter = self._deter_step(w, state["deter"], state["stoch"], self._action_in(w, action))
-            logit = self._prior_logit(w, deter)
+            action, layers = policy(state, x[0]), Layers(weights, self.dtype)
+            action_in = self._action_in(layers, action)
+            deter = self._deter_step(layers, state["deter"], state["stoch"], action_in)
+            logit = self._prior_logit(layers, deter)
             stoch = onehot_draw(logit, x[1]).astype(self.dtype)
             return {"deter": deter, "stoch": stoch, "logit": logit}, (state, action)
 
@@ -200,37 +233,29 @@ class RSSM(nn.Module):
         action = policy(last, action_noise[-1])
         return states, jnp.concatenate([actions, action[None]])
 
-    def _action_in(self, w: Weights, action: Array) -> Array:
+    def _action_in(self, layers: Layers, action: Array) -> Array:
         """Projects an action after scaling it into [-1, 1] elementwise."""
         action = full(action)
         action = action / jax.lax.stop_gradient(jnp.maximum(1.0, jnp.abs(action)))
-        return action.astype(self.dtype) @ w["img_in"]["kernel"][self.stoch * self.classes :]
+        return layers.linear("img_in_action", action.astype(self.dtype))
 
-    def _deter_step(self, w: Weights, deter: Array, stoch: Array, action: Array) -> Array:
+    def _deter_step(self, layers: Layers, deter: Array, stoch: Array, action: Array) -> Array:
         """One step of the recurrence from the previous state and a projected action."""
-        latent = self.stoch * self.classes
-        x = stoch.reshape(*stoch.shape[:-2], latent) @ w["img_in"]["kernel"][:latent] + action
-        x = nn.silu(layer_norm(x, **w["img_in"]["norm"]))
-        kernel = w["gru"]["kernel"]
-        gates = deter @ kernel[: self.deter] + x @ kernel[self.deter :]
-        reset, cand, update = jnp.split(layer_norm(gates, **w["gru"]["norm"]), 3, -1)
+        x = stoch.reshape(*stoch.shape[:-2], self.stoch * self.classes)
+        x = nn.silu(layers.norm("img_in_norm", layers.linear("img_in", x) + action))
+        gates = layers.linear("gru_deter", deter) + layers.linear("gru_x", x)
+        reset, cand, update = jnp.split(layers.norm("gru_norm", gates), 3, -1)
         cand = jnp.tanh(nn.sigmoid(reset) * cand)
         update = nn.sigmoid(update - 1.0)
         return update * cand + (1.0 - update) * deter
 
-    def _prior_logit(self, w: Weights, deter: Array) -> Array:
+    def _prior_logit(self, layers: Layers, deter: Array) -> Array:
         """Prior log-probabilities `[..., S, C]` at a deterministic state."""
-        x = nn.silu(layer_norm(deter @ w["img_out"]["kernel"], **w["img_out"]["norm"]))
-        return self._logit(w["img_stats"], x)
+        x = nn.silu(layers.norm("img_out_norm", layers.linear("img_out", deter)))
+        return self._unimix(layers.linear("img_stats", x))
 
-    def _posterior_logit(self, w: Weights, deter: Array, embed: Array) -> Array:
-        """Posterior log-probabilities `[..., S, C]` given the projected embedding."""
-        x = deter @ w["obs_out"]["kernel"][: self.deter] + embed
-        return self._logit(w["obs_stats"], nn.silu(layer_norm(x, **w["obs_out"]["norm"])))
-
-    def _logit(self, w: Weights, x: Array) -> Array:
-        logit = full(x @ w["kernel"]) + w["bias"]
-        return unimix(logit.reshape(*x.shape[:-1], self.stoch, self.classes), self.unimix)
+    def _unimix(self, logit: Array) -> Array:
+        return unimix(logit.reshape(*logit.shape[:-1], self.stoch, self.classes), self.unimix)
 
 
 def features(state: State) -> Array:
