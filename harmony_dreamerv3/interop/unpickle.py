@@ -135,6 +135,18 @@ def _dict(*args: Any) -> dict:
     return {}
 
 
+def _bytes(*args: Any) -> bytes:
+    if args:
+        raise UserError("bytes in the pickle are not written as latin1 text")
+    return b""
+
+
+def _set(items: Any) -> set:
+    if not isinstance(items, list):
+        raise UserError("a set in the pickle is not written as a list")
+    return set(items)
+
+
 _CALLS: dict[tuple[str, str], Any] = {
     ("multiarray", "_reconstruct"): _Call(lambda *_: _Array()),
     ("multiarray", "scalar"): _Call(lambda dtype, data: _build(data, dtype, (), "C")),
@@ -146,6 +158,11 @@ _PLAIN: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _Call(lambda *_: _Array()),
     ("_codecs", "encode"): _Call(_encode),
     ("collections", "OrderedDict"): _Call(_dict),
+    **{
+        (module, name): _Call(function)
+        for module in ("builtins", "__builtin__")
+        for name, function in {"bytes": _bytes, "set": _set, "frozenset": _set}.items()
+    },
 }
 
 
