@@ -73,7 +73,9 @@ def _plot(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     make = subparsers.add_parser("plot", help="figures of scores")
     make.add_argument("sources", nargs="+", metavar="SOURCE", help=load.HELP)
     _common(make)
-    make.add_argument("--kind", default="curves", help="curves, bars, profiles, efficiency, ...")
+    make.add_argument(
+        "--kind", default="curves", help="curves, bars, profiles, efficiency; balance (of one run)"
+    )
     make.add_argument("--out", type=Path, help="file to write (.png, .svg, .pdf); <kind>.png")
     make.add_argument(
         "--band", default="sd", choices=("sd", "ci"), help="of curves: deviation or 95%% interval"

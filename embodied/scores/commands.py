@@ -158,9 +158,23 @@ def _kind(name: str) -> Kind:
     return run
 
 
-# What `plot --kind` knows; whoever has another kind of figure adds it here.
+def _balance(args: argparse.Namespace) -> int:
+    from embodied.scores import balance_plot
+    from embodied.scores.style import check, save
+
+    out = args.out or Path("balance.png")
+    check(out)
+    if len(args.sources) != 1:
+        raise UserError(f"--kind balance draws one run folder, got {len(args.sources)} sources")
+    save(balance_plot.balance(Path(args.sources[0])), out)
+    print(f"wrote {out}", file=sys.stderr)
+    return 0
+
+
+# What `plot --kind` knows.
 KINDS: dict[str, Kind] = {
-    name: _kind(name) for name in ("curves", "bars", "profiles", "efficiency")
+    **{name: _kind(name) for name in ("curves", "bars", "profiles", "efficiency")},
+    "balance": _balance,
 }
 
 

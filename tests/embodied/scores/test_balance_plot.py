@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,3 +114,19 @@ def test_reading_needs_neither_jax_nor_matplotlib():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_the_verb_draws_one_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from embodied.scores.__main__ import main
+
+    out = tmp_path / "balance.png"
+    assert main(["plot", str(tmp_path), str(tmp_path), "--kind", "balance", "--out", str(out)]) == 2
+    assert "one run folder" in capsys.readouterr().err
+    lines = [
+        {"step": step, "train/balance/loss/reward": 2.0, "train/balance/weight/reward": 0.5}
+        for step in (1, 2, 3)
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "metrics.jsonl").write_text(text)
+    assert main(["plot", str(tmp_path), "--kind", "balance", "--out", str(out)]) == 0
+    assert out.read_bytes().startswith(b"\x89PNG")
