@@ -103,13 +103,13 @@ def test_train_resume_eval_and_refusal(
         "train", "--configs", "debug", "--logdir", str(folder), "--jax.platform", "cpu",
         "--run.eval_every", "100", "--harmony", "True", "--jax.cache", "False",
     ]  # fmt: skip
-    assert main([*argv, "--run.steps", "120"]) == 0
+    assert main([*argv, "--run.steps", "160"]) == 0
     first = (folder / "metrics.jsonl").read_text()
     out = capsys.readouterr().out
     assert "image loss: first" in out
     assert "trained return" in out
     # The same command with more steps continues; nothing is written twice.
-    assert main([*argv, "--run.steps", "160"]) == 0
+    assert main([*argv, "--run.steps", "220"]) == 0
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     steps = [line["step"] for line in lines if "train/loss/image" in line]
     assert steps == sorted(set(steps))
@@ -121,7 +121,7 @@ def test_train_resume_eval_and_refusal(
     )
     # Another configuration is refused and named, and changes nothing.
     before = sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*"))
-    error = fails(capsys, *argv, "--run.steps", "160", "--batch_size", "2")
+    error = fails(capsys, *argv, "--run.steps", "220", "--batch_size", "2")
     assert "batch_size: 4 there, 2 now" in error
     assert sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*")) == before
     assert main(["eval", str(folder), "--episodes", "3"]) == 0
