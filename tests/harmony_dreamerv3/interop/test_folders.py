@@ -1,0 +1,122 @@
+"""From a checkpoint of the released code to a run folder, and back."""
+
+import json
+import pickle
+import re
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import tiny
+
+from embodied.core.checkpoint import Checkpoints
+from embodied.core.files import decode
+from harmony_dreamerv3.interop import folders, names
+from harmony_dreamerv3.main import main
+
+FLAGS = {
+    **tiny.SIZES,
+    "task": "dummy_disc",
+    "harmony": True,
+    "batch_size": 2,
+    "batch_length": 4,
+    "run.steps": 24,
+    "run.train_fill": 4,
+    "run.train_ratio": 1.0,
+    "run.eval_every": 0,
+    "run.report_every": 0,
+    "run.video_length": 0,
+    "run.eval_eps": 1,
+    "run.eval_envs": 1,
+    "env.dummy.image": False,
+    "jax.cache": False,
+    "jax.device_replay": "False",
+}
+WORDS = [word for key, value in FLAGS.items() for word in (f"--{key}", str(value))]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A short run, and its parameters under the released code's names."""
+    base = tmp_path_factory.mktemp("run")
+    assert main(["train", "--logdir", str(base / "run"), *WORDS]) == 0
+    assert main(["export", str(base / "run"), str(base / "out.npz")]) == 0
+    with np.load(base / "out.npz") as archive:
+        return base, dict(archive)
+
+
+def learner_of(folder):
+    saved = Checkpoints(folder, [folder]).load()
+    path = saved[0].files["learner.safetensors"]
+    return decode(path.read_bytes(), path)
+
+
+def test_export_names_every_variable(exported):
+    base, named = exported
+    ours = learner_of(base / "run")
+    counted = [k for k in ours if k.startswith(("params/", "slow_critic/", "return_scale/"))]
+    assert len(named) == len(counted) + 1  # And the number of updates.
+    assert int(named[names.SLOW_UPDATES]) > 0
+    np.testing.assert_array_equal(
+        named["agent/wm/rssm/gru/kernel"], ours["params/world_model/rssm/gru/kernel"]
+    )
+    assert main(["export", str(base / "run"), str(base / "out.safetensors")]) == 0
+    again = safetensors.numpy.load_file(base / "out.safetensors")
+    assert again.keys() == named.keys()
+    assert all(np.array_equal(again[k], named[k]) for k in named)
+
+
+def test_import_evaluates_continues_and_exports_the_same(exported, tmp_path, capsys):
+    _, named = exported
+    path, folder = tmp_path / "checkpoint.ckpt", tmp_path / "run"
+    path.write_bytes(pickle.dumps({"step": 900, "agent": named, "_timestamp": 0.0}))
+    assert main(["import", str(path), "--logdir", str(folder), *WORDS]) == 0
+    said = capsys.readouterr().out
+    assert "no optimizer moments for model, actor, critic: these restart" in said
+    assert "saved at step 900" in said
+    note = json.loads((folder / "imported.json").read_text())
+    assert note["step"] == 900 and len(note["sha256"]) == 64
+
+    assert main(["export", str(folder), str(tmp_path / "out.npz")]) == 0
+    with np.load(tmp_path / "out.npz") as archive:
+        assert all(np.array_equal(archive[k], named[k]) for k in named)
+        assert set(archive) == set(named)
+
+    assert main(["eval", str(folder)]) == 0
+    before = learner_of(folder)
+    assert main(["train", "--logdir", str(folder), *WORDS]) == 0
+    after = learner_of(folder)
+    made = int(after["updates"]) - int(before["updates"])
+    assert made > 0 and int(after["opt/model/1/count"]) == made
+    kernel = "params/world_model/rssm/gru/kernel"
+    # Continued from the imported ones: a few updates of 1e-4 away, not drawn anew.
+    assert 0 < np.abs(after[kernel] - before[kernel]).max() < 3e-4 * made
+
+    assert main(["import", str(path), "--logdir", str(folder), *WORDS]) == 2
+    assert "holds a run already" in capsys.readouterr().err
+
+
+def test_upstream_configuration_beside_the_checkpoint(tmp_path):
+    theirs = tmp_path / "config.yaml"
+    theirs.write_text(
+        "task: atari_pong\nharmony: true\nrssm: {deter: 96, unroll: false}\n"
+        "encoder: {cnn_depth: 8, cnn: resnet}\nenvs: {amount: 1}\njax: {precision: float16}\n"
+    )
+    config = folders.make_config(["atari100k"], {"encoder.cnn_depth": "4"}, theirs)
+    assert (config.task, config.rssm.deter, config.encoder.cnn_depth) == ("atari_pong", 96, 4)
+    assert config.balance.method == "harmony" and config.balance.dyn_regularizer == "released"
+    assert config.run.train_fill == 1024 and config.jax.precision == "float32"
+    # Keys that it leaves out have the released code's defaults.
+    assert config.rssm.units == 1024
+
+
+def test_wrong_sizes_wrong_suffix_and_no_run(exported, tmp_path, capsys):
+    base, _ = exported
+    words = ["--logdir", str(tmp_path / "run"), *WORDS, "--rssm.deter", "9"]
+    assert main(["import", str(base / "out.npz"), *words]) == 2
+    error = capsys.readouterr().err
+    assert re.search(r"agent/\S+: expected shape \(\d+", error)
+    assert main(["export", str(base / "run"), str(tmp_path / "out.txt")]) == 2
+    assert ".safetensors or .npz" in capsys.readouterr().err
+    assert main(["export", str(tmp_path), str(tmp_path / "out.npz")]) == 2
+    assert "no run folder" in capsys.readouterr().err
