@@ -29,11 +29,11 @@ def check(config: Config, wm: WorldModel) -> None:
         hint = nearest(unused[0], config.balance.tasks)
         raise UserError(f"balance.weights names no task {unused[0]!r}{hint}")
     if config.balance.method != "fixed":
-        for name in ("image", "vector", "reward"):
+        for name in ("image", "vector", "reward", "cont"):
             if getattr(config.loss_scales, name) != 1.0:
                 raise UserError(
-                    f"loss_scales.{name} has no effect under balance.method "
-                    f"{config.balance.method}: the method sets the weight. Set "
+                    f"loss_scales.{name} must stay 1 under balance.method "
+                    f"{config.balance.method}, which weighs tasks itself. Set "
                     "balance.weights.<task> to hold a task at a weight, or only "
                     "loss_scales.dyn and loss_scales.rep, which act through alpha"
                 )
@@ -127,6 +127,10 @@ def _expand(member: str, wm: WorldModel, config: BalanceConfig) -> list[str]:
         return list(wm.images)
     if member == "vector":
         return list(wm.vectors) if config.vectors or config.method == "fixed" else []
+    if member not in wm.loss_names:
+        hint = nearest(member, [*wm.loss_names, "image", "vector"])
+        known = ", ".join(wm.loss_names)
+        raise UserError(f"balance.tasks names no loss {member!r}; there are {known}{hint}")
     return [member]
 
 

@@ -36,7 +36,7 @@ def twohot(value: float, count: int = 255) -> Array:
     """Weights over the bins whose mean is symlog(value), all on the last bin beyond it."""
     x = min(max(symlog(value), -20.0), 20.0)
     position = (x + 20.0) * (count - 1) / 40.0
-    below = min(int(math.floor(position)), count - 2)
+    below = min(math.floor(position), count - 2)
     weights = np.zeros(count)
     weights[below + 1] = position - below
     weights[below] = 1.0 - weights[below + 1]
@@ -80,7 +80,7 @@ def percentile(values: Array, percent: float) -> float:
     """Linear interpolation between order statistics."""
     ordered = sorted(float(v) for v in values.ravel())
     place = percent / 100 * (len(ordered) - 1)
-    low = int(math.floor(place))
+    low = math.floor(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
@@ -151,3 +151,64 @@ def harmonized(losses: dict[str, float], s: dict[str, float], alpha: float) -> f
         sigma = math.exp(s[name])
         total += loss / sigma + math.log(1 + sigma)
     return total
+
+
+def world_model(params: dict, batch: dict, vectors: list[str], stoch: int, classes: int) -> dict:
+    """Losses [B, T] and posterior states of a world model of vectors that draws modes.
+
+    Args:
+      params: nested dictionaries of float64 arrays.
+      batch: `[B, T, ...]`.
+      vectors: keys, in order.
+      stoch, classes: of the latent.
+    """
+    w = params["rssm"]
+
+    def dense(x: Array, layer: dict) -> Array:
+        norm = layer["norm"]
+        return layer_norm(x @ layer["kernel"], norm["scale"], norm["bias"])
+
+    def logits(x: Array, layer: dict) -> Array:
+        raw = silu(x) @ layer["kernel"] + layer["bias"]
+        return unimix(raw.reshape(stoch, classes), 0.01)
+
+    def mode(logit: Array) -> Array:
+        return np.eye(classes)[logit.argmax(-1)]
+
+    first = np.tanh(w["initial"])
+    initial = first, mode(logits(dense(first, w["img_out"]), w["img_stats"]))
+    names = ["reward", "cont", "dyn", "rep", *vectors]
+    shape = batch["reward"].shape
+    losses = {name: np.zeros(shape) for name in names}
+    states = np.zeros((*shape, len(first) + stoch * classes))
+    for b in range(shape[0]):
+        for t in range(shape[1]):
+            if t == 0 or batch["is_first"][b, t]:
+                (deter, z), action = initial, np.zeros(batch["action"].shape[-1])
+            else:
+                action = batch["action"][b, t - 1].astype(np.float64)
+                action = action / np.maximum(1.0, np.abs(action))
+            x = silu(dense(np.concatenate([z.ravel(), action]), w["img_in"]))
+            reset, cand, update = np.split(dense(np.concatenate([deter, x]), w["gru"]), 3)
+            update = sigmoid(update - 1.0)
+            deter = update * np.tanh(sigmoid(reset) * cand) + (1 - update) * deter
+            prior = logits(dense(deter, w["img_out"]), w["img_stats"])
+            seen = [symlog(float(v)) for key in vectors for v in batch[key][b, t].ravel()]
+            embed = mlp(np.array(seen), params["encoder"]["mlp"])
+            post = logits(dense(np.concatenate([deter, embed]), w["obs_out"]), w["obs_stats"])
+            z = mode(post)
+            feat = states[b, t] = np.concatenate([deter, z.ravel()])
+            hidden = mlp(feat, params["decoder"]["mlp"])
+            for key in vectors:
+                out = params["decoder"][f"vector_{key}"]
+                mean = hidden @ out["kernel"] + out["bias"]
+                losses[key][b, t] = symlog_mse(mean, batch[key][b, t].astype(np.float64))
+            head = params["reward"]
+            reward = mlp(feat, head["mlp"]) @ head["out"]["kernel"] + head["out"]["bias"]
+            losses["reward"][b, t] = twohot_loss(reward, float(batch["reward"][b, t]))
+            head = params["cont"]
+            cont = (mlp(feat, head["mlp"]) @ head["out"]["kernel"] + head["out"]["bias"])[0]
+            sign = -1.0 if batch["is_terminal"][b, t] else 1.0
+            losses["cont"][b, t] = math.log1p(math.exp(-sign * cont))
+            losses["dyn"][b, t] = losses["rep"][b, t] = max(1.0, kl(post, prior))
+    return {"losses": losses, "feat": states}
