@@ -151,18 +151,18 @@ def import_params(agent: Agent, named: Mapping[str, np.ndarray], seed: int = 0) 
     )
     slow = tree.pop("slow_critic")
     scale: Any = [np.asarray(named[f"{SCALE}/{k}/value"], dtype) for k in ("low", "high")]
-    return dataclasses.replace(
-        shapes,
-        params=tree,
-        slow_critic=slow,
-        return_scale=type(shapes.return_scale)(*scale),
-        balance=jax.tree.map(np.asarray, agent.balancer.init()[1]),
+    fields: dict[str, Any] = {
+        "params": tree,
+        "slow_critic": slow,
+        "return_scale": type(shapes.return_scale)(*scale),
+        "balance": jax.tree.map(np.asarray, agent.balancer.init()[1]),
         # Adam starts from zeros.
-        opt=jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes.opt),
-        updates=np.asarray(named[SLOW_UPDATES], np.int32),
-        key=np.asarray(jax.random.key_data(jax.random.key(seed, impl="threefry2x32"))),
-        alive=np.asarray(True),
-    )
+        "opt": jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes.opt),
+        "updates": np.asarray(named[SLOW_UPDATES], np.int32),
+        "key": np.asarray(jax.random.key_data(jax.random.key(seed, impl="threefry2x32"))),
+        "alive": np.asarray(True),
+    }
+    return dataclasses.replace(shapes, **fields)
 
 
 def import_moments(

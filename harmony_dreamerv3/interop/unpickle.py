@@ -90,6 +90,7 @@ class _Call:
     """A stand-in for a function: callable, and without attributes to set."""
 
     __slots__ = ("_function",)
+    _function: Callable[..., Any]
 
     def __init__(self, function: Callable) -> None:
         object.__setattr__(self, "_function", function)
@@ -158,11 +159,9 @@ _PLAIN: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _Call(lambda *_: _Array()),
     ("_codecs", "encode"): _Call(_encode),
     ("collections", "OrderedDict"): _Call(_dict),
-    **{
-        (module, name): _Call(function)
-        for module in ("builtins", "__builtin__")
-        for name, function in {"bytes": _bytes, "set": _set, "frozenset": _set}.items()
-    },
+    **{(module, "bytes"): _Call(_bytes) for module in ("builtins", "__builtin__")},
+    **{(module, "set"): _Call(_set) for module in ("builtins", "__builtin__")},
+    **{(module, "frozenset"): _Call(_set) for module in ("builtins", "__builtin__")},
 }
 
 
@@ -228,9 +227,9 @@ def _scan(data: bytes) -> None:
     for count, (opcode, arg, _) in enumerate(pickletools.genops(_Bounded(data))):
         if opcode.name not in _OPCODES:
             raise UserError(f"it uses the pickle opcode {opcode.name}, which is not read")
-        if opcode.name == "LONG_BINPUT" and arg > count:
+        if opcode.name == "LONG_BINPUT" and int(arg or 0) > count:
             raise UserError(f"it numbers its {count} objects up to {arg}")
-        if opcode.name == "FRAME" and arg > len(data):
+        if opcode.name == "FRAME" and int(arg or 0) > len(data):
             raise UserError(f"it claims a frame of {arg} bytes")
         if count > MAX_OPCODES:
             raise UserError(f"it has more than {MAX_OPCODES} opcodes")
