@@ -99,8 +99,8 @@ class ReplayFiles:
                 continue
             positions = self._positions(chunk)
             path = folder / chunk.name
-            if path.stat().st_size > row * len(positions) + 2**20:
-                raise CorruptFile(f"{path} is larger than {len(positions)} transitions")
+            if not path.is_file() or path.stat().st_size > row * len(positions) + 2**20:
+                raise CorruptFile(f"{path} is missing, or larger than {len(positions)} transitions")
             arrays = decode(path.read_bytes(), path)
             self._check(arrays, len(positions), path)
             self._replay.store.write(positions, arrays)

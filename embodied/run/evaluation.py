@@ -110,18 +110,19 @@ def evaluate_policy(
     """
     quota = quotas(run.eval_eps, run.eval_envs)
     places = [(n, row) for n in members for row in range(len(quota))]
-    threads = len(places) if run.eval_process else 0
-    with ThreadPoolExecutor(threads or 1) as pool:
-        made = pool.map(
-            lambda n, row: open_env(
-                make_env, n, row, derive_seed(seeds[n], 1, step, row), run, run.eval_process
-            ),
-            *zip(*places),
-        )
-        envs: list[list[Env]] = [[] for _ in seeds]
+
+    def make(place: tuple[int, int]) -> Env:
+        n, row = place
+        seed = derive_seed(seeds[n], 1, step, row)
+        return open_env(make_env, n, row, seed, run, run.eval_process)
+
+    envs: list[list[Env]] = [[] for _ in seeds]
+    with ThreadPoolExecutor(len(places)) as pool:
+        # Environments of this process stay in this thread: a renderer belongs to one.
+        made = pool.map(make, places) if run.eval_process else map(make, places)
         for (n, _), env in zip(places, made):
             envs[n].append(env)
-    driver = Driver(envs, threads)
+    driver = Driver(envs, len(places) if run.eval_process else 0)
     try:
         return _play(driver, learner, policy, list(members), quota, step, run.video_length, stop)
     finally:

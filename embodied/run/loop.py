@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -154,7 +155,8 @@ class Loop:
         """Begins an evaluation if one is due at this step, after joining the one before."""
         state, run = self._state, self._run
         due = crossed(state.step, run.eval_every, run.envs) or state.step >= run.steps
-        if not due or not self._setup.make_eval_env or state.evaluated == state.step:
+        wanted = run.eval_every and self._setup.make_eval_env
+        if not due or not wanted or state.evaluated == state.step:
             return
         self._collect(wait=True)
         if state.pending:
@@ -170,7 +172,7 @@ class Loop:
         state, setup = self._state, self._setup
         if not state.pending or not setup.make_eval_env:
             return
-        self._evaluation = self._background.submit(
+        play = functools.partial(
             evaluate_policy,
             setup.make_eval_env,
             self._learner,
@@ -181,20 +183,26 @@ class Loop:
             self._run,
             lambda: bool(self._stop),
         )
-        if not self._run.eval_async:
-            with self._timer.section("eval"):
-                self._collect(wait=True)
+        if self._run.eval_async:
+            self._evaluation = self._background.submit(play)
+            return
+        with self._timer.section("eval"):
+            self._finish(play)
 
     def _collect(self, wait: bool = False) -> None:
         """Writes the results of the evaluation in progress if it is done, or after waiting."""
+        if self._evaluation and (wait or self._evaluation.done()):
+            future, self._evaluation = self._evaluation, None
+            self._finish(future.result)
+
+    def _finish(self, result: Callable[[], Outcome]) -> None:
+        """Writes the pending evaluation's result, unless a stop cut it short."""
         state = self._state
-        if not self._evaluation or not state.pending or not (wait or self._evaluation.done()):
-            return
-        future, self._evaluation = self._evaluation, None
         try:
-            outcome = future.result()
+            outcome = result()
         except Interrupted:
             return  # It stays pending, and is made again when the run continues.
+        assert state.pending
         step, updates, _ = state.pending
         state.pending = None
         seeds = self._setup.seeds

@@ -17,6 +17,7 @@ from embodied.core.metrics import Means
 from embodied.core.records import FILES, Records
 from embodied.run.evaluation import require
 from embodied.run.learner import Arrays
+from embodied.run.schema import check_state
 from embodied.run.world import Setup, World, open_world
 
 
@@ -165,6 +166,7 @@ class RunState:
         state = {
             "seed": int(self.setup.seeds[n]),
             "batch_length": self.setup.batch_length,
+            "run.envs": self.setup.run.envs,
             "step": self.step,
             "updates": self.updates,
             "episodes": self.episodes[n],
@@ -259,15 +261,17 @@ class RunState:
         self.frozen[n] = Frozen(part.state["frozen"], Part(part.state, files, {}, kept))
 
     def _compare(self, saved: Sequence[Saved]) -> None:
-        """Refuses a checkpoint of other seeds or window lengths."""
+        """Refuses a damaged checkpoint, and one of another run."""
         for seed, part in zip(self.setup.seeds, saved):
             now = {"seed": seed, "batch_length": self.setup.batch_length}
-            then = {key: part.state[key] for key in now}
+            now["run.envs"] = self.setup.run.envs
+            then = {key: part.state.get(key) for key in now}
             if now != then:
                 raise UserError(
                     f"{part.folder} holds a run with {then}, this one has {now}; choose another "
                     "--logdir"
                 )
+            check_state(part.state)
 
 
 def _under(prefix: str, arrays: Arrays) -> Arrays:

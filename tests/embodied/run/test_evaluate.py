@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -100,3 +102,27 @@ def test_the_eval_verb_repeats_the_last_evaluation_of_training(tmp_path: Path) -
 def test_the_eval_verb_needs_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no checkpoint"):
         evaluate(learner(3), make_env, [tmp_path], [3], RUN)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_an_environment_stays_in_the_thread_that_made_it(background: bool, tmp_path: Path) -> None:
+    threads: dict[int, set[int]] = {}
+
+    def make(member: int, index: int, seed: int) -> Env:
+        env = make_env(member, index, seed)
+        seen = threads.setdefault(len(threads), {threading.get_ident()})
+        step, close = env.step, env.close
+        env.step = lambda action: (seen.add(threading.get_ident()), step(action))[1]  # type: ignore
+        env.close = lambda: (seen.add(threading.get_ident()), close())[1]  # type: ignore
+        return env
+
+    run = dataclasses.replace(RUN, eval_async=background)
+    train_eval(learner(3), make, make, [tmp_path], [3], run, 2, 4)
+    assert len(threads) == 4 and all(len(seen) == 1 for seen in threads.values())
+    assert (len(set.union(*threads.values())) == 2) is background
+
+
+def test_no_evaluation_when_none_is_wanted(tmp_path: Path) -> None:
+    run = dataclasses.replace(RUN, eval_every=0)
+    train_eval(learner(3), make_env, make_env, [tmp_path], [3], run, 2, 4)
+    assert '"eval"' not in (tmp_path / "episodes.jsonl").read_text()
