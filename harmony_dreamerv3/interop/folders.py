@@ -159,10 +159,12 @@ def _describe(note: dict[str, Any], logdir: Path, config: Config, names: Sequenc
         moments = f"no optimizer moments for {', '.join(restarted)}: these restart from zero"
     block = configs.flatten(configs.to_dict(configs.make(names)))
     mine = configs.flatten(configs.to_dict(config))
+    # What `train` sets itself.
+    defaulted = (("logdir", str(logdir)), ("method", training.method_name(config)))
     flags = [
         f"--{key} {_word(value)}"
         for key, value in mine.items()
-        if value != block[key] and key not in ("logdir", "method")
+        if value != block[key] and (key, value) not in defaulted
     ]
     command = ["harmony-dreamerv3 train --logdir", str(logdir)]
     command += ["--configs", *names] if names else []

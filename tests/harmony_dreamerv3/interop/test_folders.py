@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -84,7 +85,9 @@ def test_import_evaluates_continues_and_exports_the_same(exported, tmp_path, cap
 
     assert main(["eval", str(folder)]) == 0
     before = learner_of(folder)
-    assert main(["train", "--logdir", str(folder), *WORDS]) == 0
+    command = shlex.split(said.splitlines()[-1])  # The one that it says.
+    assert command[:4] == ["harmony-dreamerv3", "train", "--logdir", str(folder)]
+    assert main(command[1:]) == 0
     after = learner_of(folder)
     made = int(after["updates"]) - int(before["updates"])
     assert made > 0 and int(after["opt/model/1/count"]) == made
