@@ -34,12 +34,8 @@ def test_killed_processes_leave_no_trace(term: bool, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "options", "settings"),
     [
-        (
-            "atari_pong",
-            {},
-            {"steps": 2000, "train_ratio": 4.0, "eval_every": 1000, "save_every": 100},
-        ),
-        ("dmc_walker_walk", {}, {"steps": 2000, "eval_every": 0, "save_every": 100}),
+        ("atari_pong", {}, {"steps": 1500, "train_ratio": 4.0, "eval_every": 0, "save_every": 100}),
+        ("dmc_walker_walk", {"image": False}, {"steps": 1500, "eval_every": 0, "save_every": 100}),
     ],
 )
 def test_killed_simulators_leave_no_trace(
