@@ -129,6 +129,9 @@ class JaxConfig:
     device_replay: str
     population_devices: int
     data_devices: int
+    coordinator: str
+    processes: int
+    process: int
     debug_nans: bool
 
 

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from embodied.core.errors import UserError
+from harmony_dreamerv3 import multihost
 from harmony_dreamerv3.config import JaxConfig
 
 PLATFORMS = {"auto": "", "cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
@@ -44,6 +45,7 @@ def setup(config: JaxConfig) -> list[jax.Device]:
     jax.config.update("jax_debug_nans", config.debug_nans)
     if config.cache:
         use_cache()
+    multihost.join(config)
     try:
         return jax.local_devices()
     except RuntimeError as error:
@@ -69,7 +71,7 @@ def use_cache(folder: Path | None = None) -> None:
 
 
 def mesh(population: int, data: int) -> jax.sharding.Mesh:
-    """Lays local devices out along two axes.
+    """Lays the devices of all processes out along two axes.
 
     Args:
       population: devices that share the learners.

@@ -53,6 +53,7 @@ class Runtime:
         self._check_mesh()
         self._shard_state = NamedSharding(self.mesh, P("population"))
         self._shard_batch = NamedSharding(self.mesh, P("population", "data"))
+        self._everywhere = NamedSharding(self.mesh, P())
         raw = [jax.random.key_data(jax.random.key(s, impl="threefry2x32")) for s in self.seeds]
         self.keys = self._place(np.stack([np.asarray(key) for key in raw]))
         self.state: TrainState = self._place(jax.jit(self._each(self.agent.init))(self.keys))
@@ -60,9 +61,14 @@ class Runtime:
         self._alive: Any = None
         self._reasons: list[str | None] = [None] * self.size
         self._names: list[str] = []
-        self._train = jax.jit(self._train_members, donate_argnums=0)
-        self._train_stored = jax.jit(self._gather_and_train, donate_argnums=0)
-        self._policy = jax.jit(self._act_members, static_argnames="mode")
+        # Said for outputs, too: a state that came back laid out differently could not be donated.
+        trained = (self._shard_state, self._everywhere, self._everywhere)
+        acted = (self._shard_state, self._everywhere)
+        self._train = jax.jit(self._train_members, donate_argnums=0, out_shardings=trained)
+        self._train_stored = jax.jit(
+            self._gather_and_train, donate_argnums=0, out_shardings=trained
+        )
+        self._policy = jax.jit(self._act_members, static_argnames="mode", out_shardings=acted)
         self._report = jax.jit(self._each(functools.partial(visualize.report, self.agent)))
         wm = self.agent.wm
         seen = {*wm.encoder.cnn_keys, *wm.encoder.mlp_keys}
@@ -120,8 +126,7 @@ class Runtime:
             index = np.stack([batch.index for batch in batches])
             self.state, values, self._alive = self._train_stored(self.state, stores, index)
         else:
-            batch = {k: np.stack([b[k] for b in batches]) for k in self._batch_keys}
-            batch = jax.device_put(batch, self._shard_batch)
+            batch = self._share({k: np.stack([b[k] for b in batches]) for k in self._batch_keys})
             self.state, values, self._alive = self._train(self.state, batch)
         self._pending.append(values)
 
@@ -216,8 +221,7 @@ class Runtime:
         self, state: TrainState, stores: list[Any], index: Any
     ) -> tuple[TrainState, Any, Any]:
         gathered = [
-            {key: array[index[n]] for key, array in store.items()}
-            for n, store in enumerate(stores)
+            {key: array[index[n]] for key, array in store.items()} for n, store in enumerate(stores)
         ]
         batch = jax.tree.map(lambda *xs: jnp.stack(xs), *gathered)
         return self._train_members(state, batch)
@@ -252,6 +256,15 @@ class Runtime:
 
     def _place(self, tree: Any) -> Any:
         return jax.device_put(tree, self._shard_state)
+
+    def _share(self, batch: Arrays) -> Any:
+        """Puts every device's share of `[N, B, ...]` on it; other processes put their own."""
+        if jax.process_count() == 1:
+            return jax.device_put(batch, self._shard_batch)
+        return {
+            key: jax.make_array_from_callback(x.shape, self._shard_batch, x.__getitem__)
+            for key, x in batch.items()
+        }
 
     def _flat(self, tree: Any) -> list[Arrays]:
         named = {name: np.asarray(leaf) for name, leaf in _named(tree)}

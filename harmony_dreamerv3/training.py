@@ -11,8 +11,9 @@ import embodied.envs
 import embodied.run
 from embodied.core.env import Env
 from embodied.core.errors import UserError
+from embodied.core.files import write_atomic
 from harmony_dreamerv3 import config as configs
-from harmony_dreamerv3 import devices, summary
+from harmony_dreamerv3 import devices, multihost, summary
 from harmony_dreamerv3.config import Config
 from harmony_dreamerv3.runtime import Runtime
 
@@ -23,6 +24,7 @@ CHANGEABLE = (
     "run.env_process", "run.eval_process", "run.env_timeout",
     "jax.platform", "jax.prealloc", "jax.cache", "jax.device_replay", "jax.deterministic",
     "jax.population_devices", "jax.data_devices", "jax.debug_nans",
+    "jax.coordinator", "jax.processes", "jax.process",
 )  # fmt: skip
 
 
@@ -51,25 +53,28 @@ def train(config: Config, logdir: Path | None, seeds: Sequence[int] | None) -> i
         for folder, seed in zip(folders, members)
     ]
     found = devices.setup(config.jax)
+    multihost.check(config, len(members))
     make_env = functools.partial(open_env, config)
     probe = make_env(0, 0, 0)
     obs_space, act_space, repeat = probe.obs_space, probe.act_space, probe.repeat
     probe.close()
     learner = Runtime(config, obs_space, act_space, members)
-    for folder, text in zip(folders, saved):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.yaml").write_text(text, "utf-8")
-    print(
-        f"{config.task}, method {config.method}, seeds {members}, {learner.parameters:,} "
-        f"parameters each, on {found[0].device_kind} ({found[0].platform}); records in {root}",
-        flush=True,
-    )
-    result = embodied.run.train_eval(
-        learner, make_env, make_env if config.run.eval_every else None, folders, members,
-        config.run, config.batch_size, config.batch_length,
-    )  # fmt: skip
-    for folder in folders:
-        print(summary.describe(folder, config, repeat), flush=True)
+    with multihost.records(root) as mine:
+        folders = [mine / folder.relative_to(root) for folder in folders]
+        for folder, text in zip(folders, saved):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomic(folder / "config.yaml", text.encode())
+        print(
+            f"{config.task}, method {config.method}, seeds {members}, {learner.parameters:,} "
+            f"parameters each, on {found[0].device_kind} ({found[0].platform}); records in {mine}",
+            flush=True,
+        )
+        result = embodied.run.train_eval(
+            learner, make_env, make_env if config.run.eval_every else None, folders, members,
+            config.run, config.batch_size, config.batch_length,
+        )  # fmt: skip
+        for folder in folders:
+            print(summary.describe(folder, config, repeat), flush=True)
     return int(any(member["frozen"] for member in result["members"]))
 
 
@@ -87,7 +92,8 @@ def evaluate(logdir: Path, episodes: int | None, platform: str | None) -> int:
     if episodes is not None and episodes < 1:
         raise UserError(f"--episodes must be at least 1, got {episodes}")
     config = read_config(logdir)
-    jax_config = dataclasses.replace(config.jax, platform=platform or config.jax.platform)
+    alone = {"population_devices": 1, "data_devices": 1, "coordinator": ""}
+    jax_config = dataclasses.replace(config.jax, platform=platform or config.jax.platform, **alone)
     run = dataclasses.replace(config.run, eval_eps=episodes or config.run.eval_eps)
     config = dataclasses.replace(config, jax=jax_config, run=run)
     devices.setup(config.jax)

@@ -29,9 +29,10 @@ class Balancer(NamedTuple):
       init: () -> (params, state). `params` are float32 scalars to be trained by the optimizer of
         the model (empty for a method that learns nothing); `state` is not trained.
       apply: (params, state, losses) -> (total, metrics). `losses` maps each loss name to an array
-        of any shape, float32 or bfloat16; `total` is a float32 scalar. Metrics are float32
-        scalars: `loss/<task>` (raw), `weight/<task>`, `weighted/<task>`; with learned weights
-        also `log_sigma/<task>` and `log_sigma_star/<task>` (the optimum for this batch).
+        of any shape and float dtype; `total` is a float32 scalar (float64 where losses and params
+        are, here and below). Metrics are float32 scalars: `loss/<task>` (raw), `weight/<task>`,
+        `weighted/<task>`; with learned weights also `log_sigma/<task>` and
+        `log_sigma_star/<task>` (the optimum for this batch).
       update: (state, losses, task_grads=None) -> state, without gradient. `task_grads` is a
         pytree whose leaves have a leading axis [K] of the tasks that are not fixed, in the order
         of `task_names`, or a function that returns it and is called only when it is needed.
@@ -83,7 +84,7 @@ def assemble(
         metrics = dict(extra)
         for name, value in values.items():
             fixed = tasks[name].fixed
-            weight = weights[name] if fixed is None else jnp.float32(fixed)
+            weight = weights[name] if fixed is None else jnp.asarray(fixed, value.dtype)
             weighted = weight * value
             total = total + weighted
             metrics |= {f"loss/{name}": value, f"weight/{name}": weight}
@@ -94,7 +95,7 @@ def assemble(
         if update is None:
             return state
         values = reduce(losses)
-        vector = jnp.stack([values[name] for name in free])
+        vector = jnp.stack([values[name] for name in free]).astype(jnp.float32)
         return jax.lax.stop_gradient(update(state, jax.lax.stop_gradient(vector), task_grads))
 
     return Balancer(init, apply, advance, needs_task_grads, tuple(tasks), reduce)

@@ -20,7 +20,7 @@ from harmony_dreamerv3.balance.balancer import (
     assemble,
     free_names,
 )
-from harmony_dreamerv3.balance.tasks import Task
+from harmony_dreamerv3.balance.tasks import Task, full
 
 # Below this, log σ* would run to -inf for a loss of zero.
 SMALLEST_LOSS = 1e-30
@@ -38,7 +38,7 @@ def harmony(tasks: Mapping[str, Task]) -> Balancer:
 
     def penalty(task: Task, s: jax.Array) -> jax.Array:
         # softplus(s) = log(1 + exp(s)) without the overflow of exp(s).
-        return jnp.float32(task.regularizer) * jax.nn.softplus(s)
+        return task.regularizer * jax.nn.softplus(s)
 
     def log_optimum(task: Task, loss: jax.Array) -> jax.Array:
         root = jnp.sqrt(1 + 4 * task.regularizer / loss)  # L² would overflow
@@ -54,7 +54,7 @@ def harmony_unrectified(tasks: Mapping[str, Task]) -> Balancer:
     """
     return _learned(
         tasks,
-        lambda task, s: jnp.float32(task.regularizer) * s,
+        lambda task, s: task.regularizer * s,
         lambda task, loss: jnp.log(loss) - jnp.log(task.regularizer),
     )
 
@@ -67,7 +67,7 @@ def uncertainty(tasks: Mapping[str, Task]) -> Balancer:
     """
     return _learned(
         tasks,
-        lambda task, s: jnp.float32(task.dims) * s,
+        lambda task, s: task.dims * s,
         lambda task, loss: jnp.log(loss) - jnp.log(task.dims),
     )
 
@@ -85,7 +85,7 @@ def _learned(
     def terms(params: Params, state: State, losses: Scalars) -> Terms:
         weights, metrics, total = {}, {}, jnp.float32(0)
         for name, loss in losses.items():
-            s = params["log_sigma"][name].astype(jnp.float32)
+            s = full(params["log_sigma"][name])
             weights[name] = jnp.exp(-s)
             total = total + penalty(tasks[name], s)
             metrics[f"log_sigma/{name}"] = s

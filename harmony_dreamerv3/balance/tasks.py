@@ -96,17 +96,20 @@ def task_losses(tasks: Mapping[str, Task], losses: Mapping[str, jax.Array]) -> d
       losses: loss name -> array of any shape and float dtype, such as [B, T].
 
     Returns:
-      Task name -> float32 scalar: the weighted sum of the means. The mean runs in float32
+      Task name -> scalar: the weighted sum of the means. The mean runs in at least float32
       whatever the dtype of the loss, since bfloat16 sums stop growing at 256 terms.
     """
     check_tasks(tasks, losses)
-    means = {k: jnp.mean(jnp.asarray(v).astype(jnp.float32)) for k, v in losses.items()}
+    means = {k: jnp.mean(full(jnp.asarray(v))) for k, v in losses.items()}
     return {
-        name: sum(
-            (jnp.float32(weight) * means[k] for k, weight in task.losses.items()), jnp.float32(0)
-        )
+        name: sum((weight * means[k] for k, weight in task.losses.items()), jnp.float32(0))
         for name, task in tasks.items()
     }
+
+
+def full(x: jax.Array) -> jax.Array:
+    """Returns `x` in float32, or in float64 where it is that already."""
+    return x if x.dtype == jnp.float64 else x.astype(jnp.float32)
 
 
 def _check_number(what: str, value: float, minimum: float) -> None:

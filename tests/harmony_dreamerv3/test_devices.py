@@ -1,0 +1,147 @@
+"""Learners spread over devices and over processes compute what one device computes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embodied.core.checkpoint import Checkpoints
+from embodied.core.errors import UserError
+from embodied.core.files import decode
+from harmony_dreamerv3 import config, devices
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PROGRAM = """
+import numpy as np
+import embodied.envs
+from harmony_dreamerv3 import config, devices
+from harmony_dreamerv3.runtime import Runtime
+
+def train(seeds, population, data):
+    flags = {"jax.precision": "float64", "jax.platform": "cpu", "batch_size": 4, "batch_length": 4,
+             "jax.population_devices": population, "jax.data_devices": data}
+    made = config.make(["debug", "harmony"], flags)
+    devices.setup(made.jax)
+    env = embodied.envs.make("dummy_disc", 0, {"size": 16})
+    runtime = Runtime(made, env.obs_space, env.act_space, seeds)
+    spaces = {**env.obs_space, **env.act_space}
+    for update in range(3):
+        batches = []
+        for seed in seeds:
+            rng = np.random.default_rng([seed, update])
+            batch = {k: np.array([[s.sample(rng) for _ in range(4)] for _ in range(4)])
+                     for k, s in spaces.items()}
+            batch["is_first"][:] = [True, False, False, False]
+            batches.append(batch)
+        runtime.train(batches)
+        values = runtime.drain()[1]
+    obs = {k: np.stack([v[:2, 0] for v in [b[k] for b in batches]]) for k in spaces}
+    carry, actions = runtime.act(runtime.initial_carry(2), obs, (1,), "train")
+    kernel = runtime.state.params["actor"]["out"]["kernel"]
+    assert len(kernel.sharding.device_set) == population * data, kernel.sharding
+    shards = {shard.data.shape for shard in kernel.addressable_shards}
+    assert {shape[0] for shape in shards} == {len(seeds) // population}, shards
+    return runtime.save(), runtime.save_carry(carry), values, actions
+
+def compare(one, two):
+    for a, b in zip([*one[0], *one[1]], [*two[0], *two[1]]):
+        for name in a:
+            np.testing.assert_allclose(a[name], b[name], rtol=0, atol=1e-9, err_msg=name)
+    np.testing.assert_allclose(one[2], two[2], rtol=1e-7, atol=1e-9)
+    np.testing.assert_array_equal(one[3], two[3])
+
+together = train([0, 1], 1, 1)
+compare(together, train([0, 1], 2, 1))
+compare(together, train([0, 1], 2, 2))
+alone = train([1], 1, 1)
+compare(alone, train([1], 1, 4))
+print("same")
+"""
+
+
+def run(code: str, devices: int, **env: str) -> subprocess.CompletedProcess[str]:
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": str(ROOT), **env},
+        capture_output=True,
+        text=True,
+        timeout=1200,
+    )
+
+
+@pytest.mark.slow
+def test_both_axes_give_the_numbers_of_one_device() -> None:
+    done = run(PROGRAM, devices=4)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip() == "same"
+
+
+def test_too_few_devices_are_named() -> None:
+    with pytest.raises(UserError, match=r"= 64 devices asked for, \d+ found"):
+        devices.mesh(8, 8)
+
+
+def test_meshes_have_both_axes() -> None:
+    assert dict(devices.mesh(1, 1).shape) == {"population": 1, "data": 1}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("jax.platform", "cuda", "expected one of auto, cpu, gpu, tpu"),
+        ("jax.precision", "half", "expected one of float32"),
+        ("jax.coordinator", "nowhere", "cannot join"),
+    ],
+)
+def test_wrong_values_are_named(key: str, value: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        devices.setup(config.make(["debug"], {key: value}).jax)
+
+
+def start(logdir: Path, *flags: object) -> subprocess.Popen[str]:
+    words = [
+        "train", "--configs", "debug", "--logdir", logdir, "--env.dummy.size", 16,
+        "--run.train_fill", 20, "--run.eval_every", 40, "--run.save_every", 20,
+        "--run.report_every", 40, "--jax.precision", "float64", "--jax.platform", "cpu", *flags,
+    ]  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", "harmony_dreamerv3", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_learner(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for steps in (40, 80):  # The second time from the checkpoint of the first.
+        with socket.socket() as probe:
+            probe.bind(("localhost", 0))
+            port = probe.getsockname()[1]
+        flags = ("--run.steps", steps, "--jax.data_devices", 2, "--jax.processes", 2,
+                 "--jax.coordinator", f"localhost:{port}")  # fmt: skip
+        pair = [start(two, *flags, "--jax.process", n) for n in range(2)]
+        said = [process.communicate(timeout=1200)[0] for process in pair]
+        assert [process.returncode for process in pair] == [0, 0], "\n\n".join(said)
+        alone = start(one, "--run.steps", steps)
+        assert alone.communicate(timeout=1200)[0] and alone.returncode == 0
+    found = [Checkpoints(folder, [folder]).load() for folder in (one, two)]
+    assert found[0] and found[1] and found[0][0].state["updates"] == found[1][0].state["updates"]
+    paths = [saved[0].files["learner.safetensors"] for saved in found if saved]
+    first, second = (decode(path.read_bytes(), path) for path in paths)
+    for name, array in first.items():
+        np.testing.assert_allclose(second[name], array, rtol=0, atol=1e-9, err_msg=name)
+    lines = [(folder / "episodes.jsonl").read_text().splitlines() for folder in (one, two)]
+    assert lines[0] == lines[1] and json.loads(lines[0][-1])["step"] == 80
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
