@@ -1,7 +1,10 @@
 """Settings of JAX for all tests; they must be there before JAX is imported."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "harmony_dreamerv3" / "tests"))
@@ -11,3 +14,18 @@ os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
 FAST = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FAST}".strip()
+
+# Where no test runs an optimizer: optax itself raises floats to integer powers.
+STRICT = ("nets", "test_behavior.py", "test_normalize.py", "test_world_model.py", "test_tasks.py")
+
+
+@pytest.fixture(autouse=True)
+def strict_dtypes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Refuses implicit promotion of dtypes in tests of the agent's formulas."""
+    if "harmony_dreamerv3" not in request.path.parts or not set(STRICT) & set(request.path.parts):
+        yield
+        return
+    import jax
+
+    with jax.numpy_dtype_promotion("strict"):
+        yield
