@@ -37,9 +37,11 @@ def named(agent):
     return found | {names.SLOW_UPDATES: np.int32(7)}
 
 
-def adam(params: dict[str, np.ndarray], prefix: tuple[str, ...], sign: int = 1) -> tuple:
-    chosen = {k: sign * np.abs(v) for k, v in params.items() if k.startswith(prefix)}
-    state = optax.ScaleByAdamState(np.array(7, np.int32), chosen, chosen)
+def adam(params: dict[str, np.ndarray], prefix: tuple[str, ...]) -> tuple:
+    """An optimizer's state whose first moments are -p, second p squared."""
+    chosen = {k: v for k, v in params.items() if k.startswith(prefix)}
+    mu, nu = ({k: f(v) for k, v in chosen.items()} for f in (np.negative, np.square))
+    state = optax.ScaleByAdamState(np.array(7, np.int32), mu, nu)
     return (optax.EmptyState(), state, optax.EmptyState())
 
 
@@ -100,8 +102,9 @@ def test_state_is_taken_over_with_moments(tmp_path, agent, named):
         tree = state.params if optimizer == "model" else {optimizer: state.params[optimizer]}
         if optimizer == "model":
             tree = {k: tree[k] for k in ("world_model", "balance")}
-        moments = chain[1].mu if optimizer == "model" else {optimizer: chain[1].mu}
-        jax.tree.map(lambda m, p: np.testing.assert_array_equal(m, np.abs(p)), moments, tree)
+        for moment, of in ((chain[1].mu, np.negative), (chain[1].nu, np.square)):
+            found = moment if optimizer == "model" else {optimizer: moment}
+            jax.tree.map(lambda m, p, of=of: np.testing.assert_array_equal(m, of(p)), found, tree)
     fresh = jax.eval_shape(agent.init, jax.ShapeDtypeStruct((2,), np.uint32))
     assert jax.tree.structure(fresh) == jax.tree.structure(state)
     jax.tree.map(
