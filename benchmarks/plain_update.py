@@ -262,7 +262,7 @@ class PlainUpdate:
         self, name: str, grads: Params, state: TrainState, params: Params
     ) -> tuple[Params, Any, Array]:
         updates, opt = self.optimizers[name].update(grads, state.opt[name], params)
-        return optax.apply_updates(params, updates), opt, optax.global_norm(grads)
+        return optax.apply_updates(params, updates), opt, optax.tree.norm(grads)
 
     def policy(
         self, params: Params, carry: Params, obs: Params, key: Array
