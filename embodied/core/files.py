@@ -63,7 +63,7 @@ def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
     Args:
       arrays: of NumPy's own number types; any shape, zero-dimensional and empty ones included.
     """
-    return safetensors.numpy.save({k: np.array(v, order="C") for k, v in arrays.items()})
+    return safetensors.numpy.save({k: np.asarray(v, order="C") for k, v in arrays.items()})
 
 
 def decode(data: bytes, source: object) -> dict[str, np.ndarray]:
