@@ -1,0 +1,168 @@
+"""Runtime: what training, saving and the device's replay must leave equal."""
+
+import numpy as np
+import pytest
+
+import tiny
+from embodied.core.errors import UserError
+from harmony_dreamerv3 import device_replay, visualize
+from harmony_dreamerv3.runtime import Runtime
+
+
+@pytest.fixture(scope="module")
+def runtime() -> Runtime:
+    agent = tiny.make_agent(tiny.spaces(image=8, vectors={"speed": 2}), harmony="True")
+    return Runtime(agent.config, agent.obs_space, agent.act_space, [3])
+
+
+def flat(runtime: Runtime) -> dict[str, np.ndarray]:
+    return runtime.save()[0]
+
+
+def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a)
+
+
+def test_a_state_that_was_saved_continues_the_same(runtime: Runtime) -> None:
+    batch = tiny.make_batch(runtime.agent)
+    runtime.train([batch])
+    saved = runtime.save()
+    runtime.train([batch])
+    after = flat(runtime)
+    assert not same(saved[0], after)
+    runtime.load(saved)
+    assert same(flat(runtime), saved[0])
+    runtime.train([batch])
+    assert same(flat(runtime), after)
+    names, values = runtime.drain()
+    assert values.shape == (1, 1, len(names))
+    assert np.isfinite(values).all()
+
+
+def test_a_state_of_another_agent_is_refused(runtime: Runtime) -> None:
+    saved = flat(runtime)
+    key = "params/actor/out/bias"
+    with pytest.raises(UserError, match=r"missing 'params/actor/out/bias'"):
+        runtime.load([{k: v for k, v in saved.items() if k != key}])
+    with pytest.raises(UserError, match="surplus 'extra'"):
+        runtime.load([{**saved, "extra": np.zeros(1)}])
+    with pytest.raises(UserError, match=r"has shape \(7,\), expected \(3,\)"):
+        runtime.load([{**saved, key: np.zeros(7, np.float32)}])
+    assert same(flat(runtime), saved)
+
+
+def test_acting_is_a_function_of_seed_mode_and_counter(runtime: Runtime) -> None:
+    batch = tiny.make_batch(runtime.agent, size=6)
+    obs = {k: v[None, :, 0] for k, v in batch.items() if k != "action"}
+    carry = runtime.initial_carry(6)
+    _, first = runtime.act(carry, obs, (5,), "train")
+    _, again = runtime.act(carry, obs, (5,), "train")
+    draws = [runtime.act(carry, obs, (t,), "train")[1] for t in range(20)]
+    assert np.array_equal(first, again)
+    assert any(not np.array_equal(first, other) for other in draws)
+    assert set(np.unique(first)) <= {0.0, 1.0}
+    assert (first.sum(-1) == 1).all()
+
+
+def test_a_snapshot_stays_while_training_goes_on(runtime: Runtime) -> None:
+    batch = tiny.make_batch(runtime.agent, size=6)
+    obs = {k: v[None, :, 0] for k, v in batch.items() if k != "action"}
+    policy = runtime.snapshot()
+    kept = runtime.save_snapshot(policy)
+    carry, before = runtime.act(runtime.initial_carry(6), obs, (1,), "eval", policy)
+    for _ in range(3):
+        runtime.train([batch])
+    assert same(runtime.save_snapshot(policy)[0], kept[0])
+    _, after = runtime.act(runtime.initial_carry(6), obs, (1,), "eval", policy)
+    assert np.array_equal(before, after)
+    loaded = runtime.load_carry(runtime.save_carry(carry))
+    assert same(runtime.save_carry(loaded)[0], runtime.save_carry(carry)[0])
+
+
+def test_a_loss_that_is_not_finite_freezes_and_is_named(runtime: Runtime) -> None:
+    saved = runtime.save()
+    batch = tiny.make_batch(runtime.agent)
+    broken = {**batch, "reward": np.full_like(batch["reward"], np.nan)}
+    assert runtime.failed() == [None]
+    runtime.train([broken])
+    assert runtime.failed() == ["loss/reward"]
+    state = flat(runtime)
+    assert not state["alive"]
+    assert same({**state, "alive": saved[0]["alive"]}, saved[0])
+    runtime.train([batch])
+    assert same(flat(runtime), state)
+    runtime.load(saved)
+    assert runtime.failed() == [None]
+
+
+def test_replay_on_the_device_gives_the_same_update(runtime: Runtime) -> None:
+    batch = tiny.make_batch(runtime.agent, size=3, length=4)
+    spaces = {**runtime.agent.obs_space, **runtime.agent.act_space}
+    store = device_replay.DeviceStore(spaces, 20)
+    rows = {k: v.reshape(12, *v.shape[2:]) for k, v in batch.items()}
+    store.write(np.arange(5, 17), rows)
+    index = np.arange(5, 17).reshape(3, 4)
+    assert same(store.read(index.reshape(-1)), rows)
+    saved = runtime.save()
+    runtime.train([batch])
+    expected = flat(runtime)
+    runtime.load(saved)
+    runtime.train([store.gather(index)])
+    actual = flat(runtime)
+    for key, value in expected.items():
+        np.testing.assert_allclose(actual[key], value, rtol=1e-5, atol=1e-6, err_msg=key)
+
+
+def test_reports_are_pictures_and_finite_numbers(runtime: Runtime) -> None:
+    batch = tiny.make_batch(runtime.agent, size=7, length=8)
+    (report,) = runtime.report([batch], (9,))
+    video = report["openloop/image/video"]
+    assert video.shape == (8, 3 * 8, visualize.ROWS * 8, 3)
+    assert video.dtype == np.uint8
+    truth = batch["image"][0, 0, 3:5, 3:5]
+    np.testing.assert_allclose(video[0, 3:5, 3:5].astype(int), truth.astype(int), atol=1)
+    assert all(np.isfinite(v).all() for k, v in report.items() if "video" not in k)
+
+
+def test_open_loop_predictions_do_not_see_what_comes(runtime: Runtime) -> None:
+    agent, model = runtime.agent, {k: v[0] for k, v in _model(runtime).items()}
+    batch = tiny.make_batch(agent, size=2, length=8)
+    changed = {k: np.array(v) for k, v in batch.items()}
+    changed["image"][:, 5:] = 255 - changed["image"][:, 5:]
+    key = np.zeros(2, np.uint32)
+    _, a = visualize.open_loop(agent, _tree(model), batch, key, 5)
+    _, b = visualize.open_loop(agent, _tree(model), changed, key, 5)
+    np.testing.assert_array_equal(a, b)
+    _, c = visualize.open_loop(agent, _tree(model), changed, key, 8)
+    assert not np.array_equal(a, c)
+
+
+def _model(runtime: Runtime) -> dict[str, np.ndarray]:
+    prefix = "params/world_model/"
+    named = {k[len(prefix) :]: v[None] for k, v in flat(runtime).items() if k.startswith(prefix)}
+    return named
+
+
+def _tree(named: dict[str, np.ndarray]) -> dict:
+    tree: dict = {}
+    for name, value in named.items():
+        *path, last = name.split("/")
+        node = tree
+        for part in path:
+            node = node.setdefault(part, {})
+        node[last] = value
+    return tree
+
+
+def test_meshes_that_do_not_fit_are_refused() -> None:
+    agent = tiny.make_agent(jax__population_devices="64")
+    with pytest.raises(UserError, match="64 devices asked for"):
+        Runtime(agent.config, agent.obs_space, agent.act_space, [0])
+
+
+def test_unknown_place_of_replay_is_refused(runtime: Runtime) -> None:
+    agent = tiny.make_agent(jax__device_replay="gpu")
+    other = Runtime(agent.config, agent.obs_space, agent.act_space, [0])
+    with pytest.raises(UserError, match="device_replay"):
+        other.make_store(agent.obs_space, 10)
+    assert runtime.make_store(agent.obs_space, 10) is None  # auto, on a CPU
