@@ -12,6 +12,7 @@ import math
 import pickle
 import pickletools
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -224,15 +225,17 @@ def load(path: Path) -> Any:
 def _scan(data: bytes) -> None:
     """Refuses opcodes without use here, claims beyond the file, and absurd memo numbers."""
     count = 0
-    for count, (opcode, arg, _) in enumerate(pickletools.genops(_Bounded(data))):
-        if opcode.name not in _OPCODES:
-            raise UserError(f"it uses the pickle opcode {opcode.name}, which is not read")
-        if opcode.name == "LONG_BINPUT" and int(arg or 0) > count:
-            raise UserError(f"it numbers its {count} objects up to {arg}")
-        if opcode.name == "FRAME" and int(arg or 0) > len(data):
-            raise UserError(f"it claims a frame of {arg} bytes")
-        if count > MAX_OPCODES:
-            raise UserError(f"it has more than {MAX_OPCODES} opcodes")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # About escapes in the text of names.
+        for count, (opcode, arg, _) in enumerate(pickletools.genops(_Bounded(data))):
+            if opcode.name not in _OPCODES:
+                raise UserError(f"it uses the pickle opcode {opcode.name}, which is not read")
+            if opcode.name == "LONG_BINPUT" and int(arg or 0) > count:
+                raise UserError(f"it numbers its {count} objects up to {arg}")
+            if opcode.name == "FRAME" and int(arg or 0) > len(data):
+                raise UserError(f"it claims a frame of {arg} bytes")
+            if count > MAX_OPCODES:
+                raise UserError(f"it has more than {MAX_OPCODES} opcodes")
 
 
 def _finish(value: Any) -> Any:

@@ -194,6 +194,7 @@ def test_everything_else_is_refused_by_name(tmp_path, value, name):
         b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n)R.",  # An array without contents.
         b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n)RK\x05b.",
         b"\x80\x02P1\n.",  # A persistent name.
+        b"\x80\x02cnum\\py\ndtype\n.",  # A name with an invalid escape.
     ],
 )
 def test_hostile_bytes(tmp_path, data):
