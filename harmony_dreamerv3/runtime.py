@@ -16,9 +16,9 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from embodied.core.errors import UserError, nearest
+from embodied.core.errors import UserError
 from embodied.core.space import Space
-from harmony_dreamerv3 import device_replay, devices, visualize
+from harmony_dreamerv3 import device_replay, devices, members, visualize
 from harmony_dreamerv3.agent import Agent, TrainState
 from harmony_dreamerv3.config import Config
 
@@ -157,13 +157,13 @@ class Runtime:
             self.keys
         )
         out = jax.device_get(self._report(self.state, batch, keys))
-        return [visualize.finish(_member(out, index)) for index in range(self.size)]
+        return [visualize.finish(members.member(out, index)) for index in range(self.size)]
 
     # Saving
 
     def save(self) -> list[Arrays]:
         """Returns the train state of each member as a flat dict on the host."""
-        return self._flat(self.state)
+        return members.flat(self.state, self.size)
 
     def load(self, arrays: list[Arrays]) -> None:
         """Continues from what `save` returned.
@@ -171,26 +171,26 @@ class Runtime:
         Raises:
           UserError: when names, shapes or dtypes are those of another agent.
         """
-        self.state = self._unflat(self.state, arrays)
+        self.state = self._place(members.unflat(self.state, arrays, self.size))
         self._pending, self._alive = [], None
         self._reasons = [None] * self.size
 
     def save_carry(self, carry: Any) -> list[Arrays]:
         """Returns a policy state as flat dicts."""
-        return self._flat(carry)
+        return members.flat(carry, self.size)
 
     def load_carry(self, arrays: list[Arrays]) -> Any:
         """Returns the carry that `save_carry` was given."""
         rows = len(arrays[0]["deter"])
-        return self._unflat(self.initial_carry(rows), arrays)
+        return self._place(members.unflat(self.initial_carry(rows), arrays, self.size))
 
     def save_snapshot(self, policy: Any) -> list[Arrays]:
         """Returns a snapshot as flat dicts."""
-        return self._flat(policy)
+        return members.flat(policy, self.size)
 
     def load_snapshot(self, arrays: list[Arrays]) -> Any:
         """Returns the snapshot that `save_snapshot` was given."""
-        return self._unflat(self._policy_params(), arrays)
+        return self._place(members.unflat(self._policy_params(), arrays, self.size))
 
     def make_store(
         self, spaces: Mapping[str, Space], capacity: int
@@ -266,23 +266,6 @@ class Runtime:
             for key, x in batch.items()
         }
 
-    def _flat(self, tree: Any) -> list[Arrays]:
-        named = {name: np.asarray(leaf) for name, leaf in _named(tree)}
-        return [
-            {k: _plain(value[index]) for k, value in named.items()} for index in range(self.size)
-        ]
-
-    def _unflat(self, template: Any, arrays: list[Arrays]) -> Any:
-        if len(arrays) != self.size:
-            raise UserError(f"expected the states of {self.size} learners, got {len(arrays)}")
-        for member in arrays:
-            _check_arrays(template, member)
-        leaves = [
-            np.stack([np.asarray(member[name]) for member in arrays]).astype(leaf.dtype)
-            for name, leaf in _named(template)
-        ]
-        return self._place(jax.tree.unflatten(jax.tree.structure(template), leaves))
-
     def _find_reasons(self, value: np.ndarray) -> None:
         """Notes the first loss or gradient norm `[N, M]` that is not finite, by member."""
         for index in np.flatnonzero(~np.isfinite(value).all(-1)):
@@ -312,36 +295,3 @@ def _fold(key: Any, mode: str, counter: Any) -> Any:
     for index in range(counter.shape[0]):
         key = jax.random.fold_in(key, counter[index])
     return key
-
-
-def _named(tree: Any) -> list[tuple[str, Any]]:
-    """Leaves with names such as `params/world_model/rssm/gru/kernel`."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return [(jax.tree_util.keystr(path, simple=True, separator="/"), x) for path, x in leaves]
-
-
-def _plain(value: np.ndarray) -> np.ndarray:
-    """NumPy's own dtypes: bfloat16 becomes float32, which loses nothing."""
-    return value.astype(np.float32) if value.dtype == jnp.bfloat16 else np.array(value)
-
-
-def _member(tree: Any, index: int) -> Any:
-    return jax.tree.map(lambda x: x[index], tree)
-
-
-def _check_arrays(template: Any, member: Arrays) -> None:
-    expected = {name: leaf.shape[1:] for name, leaf in _named(template)}
-    missing = sorted(set(expected) - set(member))
-    surplus = sorted(set(member) - set(expected))
-    if missing or surplus:
-        name = (missing or surplus)[0]
-        word = "missing" if missing else "surplus"
-        raise UserError(
-            f"the saved state is of another agent: {word} {name!r}{nearest(name, member)}"
-        )
-    for name, shape in expected.items():
-        if tuple(member[name].shape) != tuple(shape):
-            raise UserError(
-                f"the saved state is of another agent: {name} has shape "
-                f"{tuple(member[name].shape)}, expected {tuple(shape)}"
-            )

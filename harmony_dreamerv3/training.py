@@ -92,8 +92,10 @@ def evaluate(logdir: Path, episodes: int | None, platform: str | None) -> int:
     if episodes is not None and episodes < 1:
         raise UserError(f"--episodes must be at least 1, got {episodes}")
     config = read_config(logdir)
-    alone = {"population_devices": 1, "data_devices": 1, "coordinator": ""}
-    jax_config = dataclasses.replace(config.jax, platform=platform or config.jax.platform, **alone)
+    jax_config = dataclasses.replace(
+        config.jax, platform=platform or config.jax.platform,
+        population_devices=1, data_devices=1, coordinator="",
+    )  # fmt: skip
     run = dataclasses.replace(config.run, eval_eps=episodes or config.run.eval_eps)
     config = dataclasses.replace(config, jax=jax_config, run=run)
     devices.setup(config.jax)
