@@ -41,8 +41,8 @@ def register(verbs: argparse._SubParsersAction) -> None:
     evaluate.set_defaults(run=run_eval)
 
     doctor = verbs.add_parser("doctor", help="check versions, devices, games, rendering")
-    doctor.add_argument("--configs", nargs="+", default=None, metavar="BLOCK",
-                        help="instead print the configuration of these blocks and flags")  # fmt: skip
+    only = "instead print the configuration of these blocks and flags"
+    doctor.add_argument("--configs", nargs="+", default=None, metavar="BLOCK", help=only)
     doctor.set_defaults(run=run_doctor, takes_flags=True)
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from harmony_dreamerv3.agent import Agent, TrainState
-from harmony_dreamerv3.nets.layers import full
+from harmony_dreamerv3.nets.layers import full, run
 from harmony_dreamerv3.nets.rssm import State, features
 
 Array = jax.Array
@@ -70,7 +70,7 @@ def report(agent: Agent, state: TrainState, batch: dict[str, Array], key: Array)
     model = state.params["world_model"]
     observed = min(OBSERVED, batch["is_first"].shape[1])
     _, feat = open_loop(agent, model, batch, key, observed)
-    recon = agent.wm.decoder.apply({"params": model["decoder"]}, feat)
+    recon = run(agent.wm.decoder, model["decoder"], feat)
     reward, cont = agent.wm.predict(model, feat)
     out: dict[str, Any] = {}
     for name in agent.wm.images:

@@ -25,7 +25,7 @@ from harmony_dreamerv3.nets.distributions import (
 )
 from harmony_dreamerv3.nets.encoder import Encoder
 from harmony_dreamerv3.nets.heads import Head
-from harmony_dreamerv3.nets.layers import full
+from harmony_dreamerv3.nets.layers import full, run
 from harmony_dreamerv3.nets.rssm import RSSM, State, features
 
 Array = jax.Array
@@ -49,7 +49,8 @@ def observed_keys(
       space. Scalars and the standard keys are never among them.
     """
     shapes = {k: v.shape for k, v in spaces.items() if k not in STANDARD and k[:4] != "log_"}
-    images = {k: s for k, s in shapes.items() if len(s) == 3 and re.match(config.cnn_keys, k)}
+    images: dict[str, tuple[int, ...]] = {}
+    images |= {k: s for k, s in shapes.items() if len(s) == 3 and re.match(config.cnn_keys, k)}
     vectors = {k: s for k, s in shapes.items() if len(s) in (1, 2) and re.match(config.mlp_keys, k)}
     return images, vectors
 
@@ -196,11 +197,11 @@ class WorldModel:
         Returns:
           Posteriors `[B, T, ...]`, prior logits `[B, T, S, C]`, embeddings `[B, T, E]`.
         """
-        embed = self.encoder.apply({"params": params["encoder"]}, batch)
-        post, prior = self.rssm.apply(
-            {"params": params["rssm"]}, embed, prev_action, batch["is_first"], noise, carry,
-            method="observe",
-        )  # fmt: skip
+        embed = run(self.encoder, params["encoder"], batch)
+        first, weights = batch["is_first"], params["rssm"]
+        post, prior = run(
+            self.rssm, weights, embed, prev_action, first, noise, carry, method="observe"
+        )
         return post, prior, embed
 
     def losses(
@@ -224,13 +225,9 @@ class WorldModel:
         feat = features(post)
         held = jax.lax.stop_gradient(feat)
         grads = self.config.grad_heads
-        recon = self.decoder.apply(
-            {"params": params["decoder"]}, feat if "decoder" in grads else held
-        )
-        reward = self.reward.apply(
-            {"params": params["reward"]}, feat if "reward" in grads else held
-        )
-        cont = self.cont.apply({"params": params["cont"]}, feat if "cont" in grads else held)
+        recon = run(self.decoder, params["decoder"], feat if "decoder" in grads else held)
+        reward = run(self.reward, params["reward"], feat if "reward" in grads else held)
+        cont = run(self.cont, params["cont"], feat if "cont" in grads else held)
         losses = {key: dec.image_loss(recon[key], batch[key]) for key in self.images}
         for key, shape in self.vectors.items():
             losses[key] = dec.vector_loss(recon[key], batch[key], len(shape))
@@ -255,14 +252,12 @@ class WorldModel:
         noise: Array,
     ) -> tuple[State, Array]:
         """Rolls out the prior under a policy; see `RSSM.imagine`."""
-        return self.rssm.apply(
-            {"params": params["rssm"]}, start, policy, action_noise, noise, method="imagine"
-        )
+        return run(self.rssm, params["rssm"], start, policy, action_noise, noise, method="imagine")
 
     def predict(self, params: Params, feat: Array) -> tuple[Array, Array]:
         """Predicted reward and probability to continue, `[...]` each, of features `[..., F]`."""
-        reward = self.reward.apply({"params": params["reward"]}, feat)
-        cont = self.cont.apply({"params": params["cont"]}, feat)
+        reward = run(self.reward, params["reward"], feat)
+        cont = run(self.cont, params["cont"], feat)
         return twohot_mean(reward), jax.nn.sigmoid(cont)
 
     def latent_metrics(self, post: State, prior: Array) -> dict[str, Array]:

@@ -78,7 +78,8 @@ def test_direction_inside_the_agent(path: Path) -> None:
 
 def test_a_breach_would_be_seen(tmp_path: Path) -> None:
     path = tmp_path / "breach.py"
-    path.write_text("def f():\n    from harmony_dreamerv3.agent import Agent\n    import jax.numpy\n")
+    lines = ("def f():", "    from harmony_dreamerv3.agent import Agent", "    import jax.numpy")
+    path.write_text("\n".join(lines))
     assert imports_of(path) == ["harmony_dreamerv3.agent.Agent", "jax.numpy"]
 
 

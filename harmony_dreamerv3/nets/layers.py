@@ -60,6 +60,11 @@ def uniform_avg(scale: float = 1.0, transposed: bool = False) -> Initializer:
     return init
 
 
+def run(module: nn.Module, params: Any, *args: Any, **kwargs: Any) -> Any:
+    """Applies a module to its parameters."""
+    return module.apply({"params": params}, *args, **kwargs)
+
+
 def full(x: Array) -> Array:
     """Returns `x` in float32, or in float64 where it is that already."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
