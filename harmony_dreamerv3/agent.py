@@ -28,8 +28,7 @@ Array = jax.Array
 sg = jax.lax.stop_gradient
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
     """Everything that an update reads and writes."""
 
     params: Params  # {'world_model', 'balance', 'actor', 'critic'}
@@ -90,7 +89,7 @@ class Agent:
         return tasks.make_balancer(self.config, self.wm)
 
     @functools.cached_property
-    def optimizers(self) -> dict[str, optax.GradientTransformation]:
+    def optimizers(self) -> dict[str, optax.GradientTransformationExtraArgs]:
         """One optax chain each for model (with balance), actor and critic."""
         c = self.config
         configs = {"model": c.model_opt, "actor": c.actor_opt, "critic": c.critic_opt}
@@ -176,18 +175,15 @@ class Agent:
           batch: windows `[B, T, ...]` of observations, reward, is_first, is_terminal, action.
 
         Returns:
-          The state after (unchanged where a loss or gradient was not finite, then also no
-          longer alive), outputs `{'finite': [] bool}`, and scalar metrics.
+          The state after, outputs `{'finite': [] bool}`, and scalar metrics. From the first
+          part on whose loss or gradient is not finite nothing changes any more, and the state
+          is no longer alive.
         """
         keys = jax.random.split(jax.random.fold_in(state.key, state.updates), 2)
         new, model = self._update_model(state, batch, keys[0])
         new, behavior = self._update_behavior(new, model.pop("post"), batch, keys[1])
-        metrics = {**model, **behavior}
-        watched = [v for k, v in metrics.items() if k.startswith(("loss/", "grad_norm/"))]
-        finite = jnp.isfinite(jnp.stack(watched)).all() & state.alive
-        new = new.replace(updates=state.updates + 1)
-        new = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state)
-        return new.replace(alive=finite), {"finite": finite}, metrics
+        new = new.replace(updates=state.updates + new.alive.astype(jnp.int32))
+        return new, {"finite": new.alive}, {**model, **behavior}
 
     def model_loss(
         self, params: Params, state: TrainState, batch: Batch, noise: Array
@@ -252,23 +248,20 @@ class Agent:
         params = self._model(state.params)
         grad = jax.value_and_grad(self.model_loss, has_aux=True)
         (total, aux), grads = grad(params, state, batch, noise)
-        params, opt, norm = self._apply("model", grads, state.opt["model"], params)
+        means = {name: loss.mean() for name, loss in aux["losses"].items()}
+        params, new, norm = self._apply("model", grads, state, params, total, *means.values())
         reward_norm = optax.tree.norm(grads["world_model"]["reward"])
         metrics = {
             "post": jax.tree.map(sg, aux["post"]),
             "loss/model": total,
-            **{f"loss/{k}": v.mean() for k, v in aux["losses"].items()},
+            **{f"loss/{k}": v for k, v in means.items()},
             **{f"balance/{k}": v for k, v in aux["metrics"].items()},
             **self.wm.latent_metrics(aux["post"], aux["prior"]),
             "grad_norm/model": norm,
             "grad_share/reward": reward_norm / jnp.maximum(norm, 1e-20),
         }
-        state = state.replace(
-            params={**state.params, **params},
-            opt={**state.opt, "model": opt},
-            balance=aux["balance"],
-        )
-        return state, metrics
+        balance = _choose(new.alive, aux["balance"], state.balance)
+        return new.replace(params={**state.params, **params}, balance=balance), metrics
 
     def actor_loss(
         self, actor: Params, state: TrainState, post: State, is_terminal: Array, key: Array
@@ -292,16 +285,14 @@ class Agent:
         params, critic = dict(state.params), state.params["critic"]
         grad = jax.value_and_grad(self.actor_loss, has_aux=True)
         (actor_loss, aux), grads = grad(params["actor"], state, post, is_terminal, key)
-        params["actor"], actor_opt, actor_norm = self._apply(
-            "actor", grads, state.opt["actor"], params["actor"]
+        params["actor"], new, actor_norm = self._apply(
+            "actor", grads, state, params["actor"], actor_loss
         )
         traj = jax.tree.map(sg, aux["traj"])
         critic_loss, grads = jax.value_and_grad(self.behavior.critic_loss)(
             critic, state.slow_critic, traj.feat[:-1], aux["returns"], traj.weight[:-1]
         )
-        params["critic"], critic_opt, critic_norm = self._apply(
-            "critic", grads, state.opt["critic"], critic
-        )
+        params["critic"], new, critic_norm = self._apply("critic", grads, new, critic, critic_loss)
         # Copied at the first update, moved towards the critic after every later one.
         mix = jnp.where(state.updates == 0, 1.0, self.config.slow_critic_fraction)
         mix = mix.astype(self.param_dtype)
@@ -315,15 +306,24 @@ class Agent:
             "grad_norm/actor": actor_norm,
             "grad_norm/critic": critic_norm,
         }
-        opt = {**state.opt, "actor": actor_opt, "critic": critic_opt}
-        state = state.replace(
-            params=params, slow_critic=slow, return_scale=aux["scale"], opt=opt
-        )
-        return state, metrics
+        slow = _choose(new.alive, slow, state.slow_critic)
+        scale = _choose(new.alive, aux["scale"], state.return_scale)
+        return new.replace(params=params, slow_critic=slow, return_scale=scale), metrics
 
-    def _apply(self, name: str, grads: Params, opt: Any, params: Params) -> tuple[Params, Any, Any]:
-        updates, opt = self.optimizers[name].update(grads, opt, params)
-        return optax.apply_updates(params, updates), opt, optax.tree.norm(grads)
+    def _apply(
+        self, name: str, grads: Params, state: TrainState, params: Params, *losses: Array
+    ) -> tuple[Params, TrainState, Array]:
+        """Steps one optimizer, unless the state is dead or dies of these losses or gradients.
+
+        Returns:
+          Parameters after, the state with the optimizer's own and `alive`, the gradient's norm.
+        """
+        norm = optax.tree.norm(grads)
+        alive = state.alive & jnp.isfinite(jnp.stack([norm, *losses])).all()
+        optimizer = self.optimizers[name]
+        updates, opt = optimizer.update(grads, state.opt[name], params, finite=alive)
+        state = state.replace(opt={**state.opt, name: opt}, alive=alive)
+        return optax.apply_updates(params, updates), state, norm
 
     def _model(self, params: Params) -> Params:
         return {name: params[name] for name in ("world_model", "balance")}
@@ -337,3 +337,8 @@ class Agent:
         if not self.sampling:
             return jnp.zeros((*shape, self.actions), self.param_dtype)
         return self.behavior.noise(key, shape, self.param_dtype)
+
+
+def _choose(finite: Array, new: Any, old: Any) -> Any:
+    """`new` where finite, else `old`."""
+    return jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)

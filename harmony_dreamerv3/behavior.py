@@ -16,6 +16,7 @@ from harmony_dreamerv3 import normalize
 from harmony_dreamerv3.config import Config
 from harmony_dreamerv3.nets import distributions as dist
 from harmony_dreamerv3.nets.heads import ContinuousActorHead, Head
+from harmony_dreamerv3.nets.layers import run
 
 Array = jax.Array
 Params = dict[str, Any]
@@ -111,7 +112,7 @@ class Behavior:
         Returns:
           Actions `[..., A]`, differentiable in the parameters.
         """
-        out = self.actor.apply({"params": params}, sg(feat))
+        out = run(self.actor, params, sg(feat))
         if self.discrete:
             return dist.onehot_draw(dist.unimix(out, self.config.actor.unimix), noise)
         mean, std = out
@@ -119,7 +120,7 @@ class Behavior:
 
     def value(self, params: Params, feat: Array) -> Array:
         """Predicted returns `[...]` of features `[..., F]`."""
-        return dist.twohot_mean(self.critic.apply({"params": params}, feat))
+        return dist.twohot_mean(run(self.critic, params, feat))
 
     def actor_loss(
         self,
@@ -140,14 +141,18 @@ class Behavior:
           Scalar loss, and `returns` `[H, N]`, `value` `[H + 1, N]`, `scale` after, `metrics`.
         """
         c = self.config
-        value = self.value(critic, traj.feat)
+        # States 0..H-1 apart from the last: the critic's loss has the same forward pass on them,
+        # which the compiler then computes once.
+        value = jnp.concatenate(
+            [self.value(critic, traj.feat[:-1]), self.value(critic, traj.feat[-1:])]
+        )
         returns = lambda_return(
             traj.reward, traj.cont[1:], value[1:], self.discount, c.return_lambda
         )
         scale = normalize.update(scale, returns, c.retnorm)
         offset, divisor = normalize.offset_and_scale(scale, c.retnorm)
         advantage = (returns - offset) / divisor - (value[:-1] - offset) / divisor
-        out = self.actor.apply({"params": actor}, sg(traj.feat[:-1]))
+        out = run(self.actor, actor, sg(traj.feat[:-1]))
         if self.discrete:
             logits = dist.unimix(out, c.actor.unimix)
             logp = (logits * sg(traj.action[:-1])).sum(-1)
@@ -185,7 +190,7 @@ class Behavior:
         Returns:
           Scalar loss.
         """
-        logits = self.critic.apply({"params": critic}, feat)
+        logits = run(self.critic, critic, feat)
         target = self.value(slow, feat)
         loss = dist.twohot_loss(logits, returns) + dist.twohot_loss(logits, target)
         return (loss * weight).mean()
