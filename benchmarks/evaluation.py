@@ -1,0 +1,64 @@
+"""Seconds of an evaluation: parallel environments under a batched policy.
+
+    python -m benchmarks.evaluation [--task atari_pong] [--episodes 100] [--envs 100] [--json]
+
+The policy is untrained, so episodes have the length that chance gives them; compare the steps per
+second. The floor is the same number of policy calls without environments.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from typing import Any
+
+import jax
+
+from benchmarks import common
+from embodied.run.evaluation import evaluate_policy
+from harmony_dreamerv3 import training
+from harmony_dreamerv3.runtime import Runtime
+
+
+def measure(args: Any) -> dict[str, Any]:
+    """Plays one evaluation, then the policy alone on the last kind of observation."""
+    config = dataclasses.replace(common.make_agent(args).config, task=args.task)
+    run = dataclasses.replace(
+        config.run, eval_eps=args.episodes, eval_envs=args.envs, video_length=0
+    )
+    make_env = functools.partial(training.open_env, config)
+    probe = make_env(0, 0, 0)
+    runtime = Runtime(config, probe.obs_space, probe.act_space, [0])
+    probe.close()
+    rows = min(args.envs, args.episodes)
+    obs = common.make_batch(runtime.agent, (1, rows))
+    carry = runtime.initial_carry(rows)
+    call = functools.partial(runtime.act, carry, obs, (0, 0), "eval")
+    alone = min(common.interleaved({"act": lambda: call()[1]}, 10)["act"])
+    start = time.perf_counter()
+    outcome = evaluate_policy(make_env, runtime, runtime.snapshot(), [0], [0], 0, run)
+    seconds = time.perf_counter() - start
+    lengths = [episode.length for episode in outcome.episodes[0]]
+    # A row plays its episodes one after another; the longest row sets the number of calls.
+    calls = max(sum(lengths[row::rows]) for row in range(rows))
+    return {
+        "seconds": seconds, "episodes": len(lengths), "steps": sum(lengths),
+        "steps_per_s": sum(lengths) / seconds, "floor_s": alone * calls,
+        "policy_share": alone * calls / seconds,
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Times one evaluation."""
+    options = common.parser(__doc__)
+    options.add_argument("--task", default="atari_pong")
+    options.add_argument("--episodes", type=int, default=100)
+    options.add_argument("--envs", type=int, default=100)
+    args = options.parse_args()
+    jax.config.update("jax_default_matmul_precision", "highest")
+    common.show(measure(args), args.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Inserts and samples per second of the replay, and its memory, on the host and the device.
+
+    python -m benchmarks.replay [--capacity 100000] [--streams 1] [--json]
+
+Floors: a transition's bytes, and a batch's bytes, over the rate of a large copy. The device store
+hands over indices only; the images are gathered inside the compiled update.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks import common
+from embodied.replay.replay import Replay
+from harmony_dreamerv3 import device_replay
+from harmony_dreamerv3.agent import Agent
+
+
+def measure(args: Any, agent: Agent, store: Any) -> dict[str, float]:
+    """Fills a replay a while, then draws batches; rates and bytes."""
+    c = agent.config
+    spaces = {**agent.obs_space, **agent.act_space}
+    replay = Replay(spaces, args.capacity, args.streams, c.batch_length, 0, store)
+    data = [common.make_batch(agent, (args.streams,), seed) for seed in range(16)]
+    inserts = max(2 * c.batch_length, args.inserts)
+    replay.insert(data[0])
+    start = time.perf_counter()
+    for index in range(inserts):
+        replay.insert(data[index % 16])
+    if isinstance(replay.store, device_replay.DeviceStore):
+        jax.block_until_ready(replay.store.arrays)
+    insert_s = (time.perf_counter() - start) / inserts
+    samples = [_sampled(replay, update, c.batch_size) for update in range(args.repeats)]
+    sample_s = float(np.median(samples))
+    return {
+        "inserts_per_s": args.streams / insert_s, "samples_per_s": 1 / sample_s,
+        "mib": replay.store.nbytes / 2**20,
+    }  # fmt: skip
+
+
+def _sampled(replay: Replay, update: int, windows: int) -> float:
+    start = time.perf_counter()
+    batch = replay.sample(update, windows)
+    if isinstance(batch, device_replay.DeviceBatch):
+        jax.block_until_ready(device_replay.gather(batch.store.arrays, batch.index))
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Measures both stores."""
+    options = common.parser(__doc__)
+    options.set_defaults(repeats=20)
+    options.add_argument("--capacity", type=int, default=100_000)
+    options.add_argument("--streams", type=int, default=1)
+    options.add_argument("--inserts", type=int, default=2000)
+    args = options.parse_args()
+    agent = common.make_agent(args)
+    c = agent.config
+    spaces = {**agent.obs_space, **agent.act_space}
+    rate = common.ceilings()["gbytes"] * 1e9
+    step = sum(int(np.prod(s.shape)) * s.dtype.itemsize for s in spaces.values())
+    batch = step * c.batch_size * c.batch_length
+    device = device_replay.DeviceStore(spaces, args.capacity, jax.devices()[0])
+    result = {
+        "host": measure(args, agent, None),
+        "device": measure(args, agent, device),
+        # Read and written.
+        "floor": {"inserts_per_s": rate / (2 * step), "samples_per_s": rate / (2 * batch)},
+        "batch_mib": batch / 2**20,
+    }
+    common.show(result, args.json)
+
+
+if __name__ == "__main__":
+    main()
