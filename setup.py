@@ -33,12 +33,12 @@ REQUIRES = [
     "ruamel.yaml>=0.18,<0.20",
     "tensorboardX>=2.6.2,<3",
 ]
-DMC = ["mujoco>=3.3,<3.4", "dm_control>=1.0.28,<1.0.29"]
+DMC = ["mujoco>=3.3.0,<3.3.1", "dm_control>=1.0.28,<1.0.29"]
 EXTRAS = {
     "cuda": ["jax[cuda12]>=0.10,<0.12"],
     "tpu": ["jax[tpu]>=0.10,<0.12"],
     "dmc": DMC,
-    "metaworld": ["metaworld>=3.1,<3.2", "mujoco>=3.3,<3.4"],
+    "metaworld": ["metaworld>=3.1,<3.2", "mujoco>=3.3.0,<3.3.1"],
     "ray": ["ray>=2.40,<3"],
     "test": [
         *(f'{name}; python_version < "3.13"' for name in DMC),

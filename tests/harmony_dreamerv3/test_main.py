@@ -95,9 +95,7 @@ def test_doctor_prints_a_configuration(capsys: pytest.CaptureFixture[str]) -> No
     assert "deter: 512" in out
 
 
-def test_train_resume_eval_and_refusal(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_train_resume_eval_and_refusal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     folder = tmp_path / "run"
     argv = [
         "train", "--configs", "debug", "--logdir", str(folder), "--jax.platform", "cpu",
@@ -111,7 +109,8 @@ def test_train_resume_eval_and_refusal(
     # The same command with more steps continues; nothing is written twice.
     assert main([*argv, "--run.steps", "220"]) == 0
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    steps = [line["step"] for line in lines if "train/loss/image" in line]
+    lines = [line for line in lines if "train/loss/image" in line]
+    steps = [line["step"] for line in lines]
     assert steps == sorted(set(steps))
     assert (folder / "metrics.jsonl").read_text().startswith(first[:200])
     assert {"train/balance/loss/reward", "train/balance/weight/reward"} <= set(lines[-1])

@@ -241,7 +241,7 @@ def test_commands_are_whole(tmp_path: Path) -> None:
     assert json.loads(json.dumps(dataclasses.asdict(job)))["seeds"] == [0]
 
 
-def _wait(condition, seconds: float = 30.0) -> None:  # type: ignore[no-untyped-def]
+def _wait(condition, seconds: float = 120.0) -> None:  # type: ignore[no-untyped-def]
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "nothing happened"
