@@ -35,9 +35,7 @@ def test_cartpole_from_vectors(tmp_path: Path) -> None:
 
 
 def test_cartpole_needs_its_world_model(tmp_path: Path) -> None:
-    mean, _ = final_return(
-        tmp_path / "run", "cartpole", "--model_opt.lr", "0", "--run.steps", "2000"
-    )
+    mean, _ = final_return(tmp_path / "run", "cartpole", "--model_opt.lr", "0")
     assert mean < 400
 
 
@@ -48,8 +46,6 @@ def test_catch_from_pixels(tmp_path: Path) -> None:
 
 
 def test_catch_needs_its_world_model(tmp_path: Path) -> None:
-    mean, count = final_return(
-        tmp_path / "run", "catch", "--model_opt.lr", "0", "--run.steps", "2000"
-    )
+    mean, count = final_return(tmp_path / "run", "catch", "--model_opt.lr", "0")
     assert count == 100
     assert mean < 0.8
