@@ -289,9 +289,11 @@ class Agent:
             "actor", grads, state, params["actor"], actor_loss
         )
         traj = jax.tree.map(sg, aux["traj"])
-        critic_loss, grads = jax.value_and_grad(self.behavior.critic_loss)(
-            critic, state.slow_critic, traj.feat[:-1], aux["returns"], traj.weight[:-1]
+        logits, pull = aux["critic"]
+        critic_loss, by_logits = jax.value_and_grad(self.behavior.value_loss)(
+            logits, state.slow_critic, traj.feat[:-1], aux["returns"], traj.weight[:-1]
         )
+        (grads,) = pull(by_logits)
         params["critic"], new, critic_norm = self._apply("critic", grads, new, critic, critic_loss)
         # Copied at the first update, moved towards the critic after every later one.
         mix = jnp.where(state.updates == 0, 1.0, self.config.slow_critic_fraction)

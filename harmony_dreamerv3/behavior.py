@@ -55,7 +55,8 @@ def lambda_return(
         return_tm1 = x[0] + x[1] * lam * return_t
         return return_tm1, return_tm1
 
-    _, returns = jax.lax.scan(step, value_t[-1], (inputs, discount_t), reverse=True)
+    # Unrolled, the few operations of a step fuse into one kernel for all steps.
+    _, returns = jax.lax.scan(step, value_t[-1], (inputs, discount_t), reverse=True, unroll=True)
     return returns
 
 
@@ -138,14 +139,14 @@ class Behavior:
           scale: return scale before this update.
 
         Returns:
-          Scalar loss, and `returns` `[H, N]`, `value` `[H + 1, N]`, `scale` after, `metrics`.
+          Scalar loss, and `returns` `[H, N]`, `value` `[H + 1, N]`, `scale` after, `metrics`,
+          and `critic`: its logits `[H, N, K]` and what maps a derivative by them to the gradient.
         """
         c = self.config
-        # States 0..H-1 apart from the last: the critic's loss has the same forward pass on them,
-        # which the compiler then computes once.
-        value = jnp.concatenate(
-            [self.value(critic, traj.feat[:-1]), self.value(critic, traj.feat[-1:])]
-        )
+        # The critic's own loss is on the same states 0..H-1: its forward pass is kept for that.
+        logits_v, pull = jax.vjp(lambda p: run(self.critic, p, traj.feat[:-1]), critic)
+        last = self.value(critic, traj.feat[-1:])
+        value = jnp.concatenate([dist.twohot_mean(logits_v), last])
         returns = lambda_return(
             traj.reward, traj.cont[1:], value[1:], self.discount, c.return_lambda
         )
@@ -172,8 +173,10 @@ class Behavior:
             "policy_entropy": entropy.mean(),
             "cont_rate": traj.cont.mean(),
         }
-        aux = {"returns": sg(returns), "value": sg(value), "scale": scale, "metrics": metrics}
-        return loss, aux
+        return loss, {
+            "returns": sg(returns), "value": sg(value), "scale": scale, "metrics": metrics,
+            "critic": (logits_v, pull),
+        }  # fmt: skip
 
     def critic_loss(
         self, critic: Params, slow: Params, feat: Array, returns: Array, weight: Array
@@ -190,7 +193,12 @@ class Behavior:
         Returns:
           Scalar loss.
         """
-        logits = run(self.critic, critic, feat)
+        return self.value_loss(run(self.critic, critic, feat), slow, feat, returns, weight)
+
+    def value_loss(
+        self, logits: Array, slow: Params, feat: Array, returns: Array, weight: Array
+    ) -> Array:
+        """`critic_loss` of the critic's logits `[H, N, K]`."""
         target = self.value(slow, feat)
         loss = dist.twohot_loss(logits, returns) + dist.twohot_loss(logits, target)
         return (loss * weight).mean()
