@@ -177,8 +177,7 @@ def load(tree: Mapping[str, Any], source: object) -> Config:
     """Builds the configuration that `to_dict` described, checking every key and value.
 
     Args:
-      tree: nested mappings from a file.
-      source: the file, for messages.
+      tree: nested mappings from a file; `source` names it in messages.
 
     Raises:
       UserError: for an unknown or missing key, or a value of the wrong type.
@@ -259,7 +258,7 @@ def _build(cls: type, tree: Mapping[str, Any], prefix: str) -> Any:
         elif isinstance(value, list):
             value = tuple(value)
         elif isinstance(value, Mapping):
-            value = freeze(value)
+            value = _freeze(value)
         elif hint is float:
             value = float(value)
         values[field.name] = value
@@ -269,11 +268,9 @@ def _build(cls: type, tree: Mapping[str, Any], prefix: str) -> Any:
     return cls(**values)
 
 
-def freeze(tree: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A read-only view of nested mappings."""
-    return types.MappingProxyType(
-        {k: freeze(v) if isinstance(v, Mapping) else v for k, v in tree.items()}
-    )
+def _freeze(tree: Mapping[str, Any]) -> Mapping[str, Any]:
+    frozen = {k: _freeze(v) if isinstance(v, Mapping) else v for k, v in tree.items()}
+    return types.MappingProxyType(frozen)
 
 
 def to_dict(config: Any) -> dict[str, Any]:
