@@ -49,6 +49,7 @@ class Placed:
     """A run and its points."""
 
     run: Run
+    method: str  # the name of its group
     name: str  # of the seeds' group
     seeds: tuple[Run, ...]
     points: tuple[Point, ...]
@@ -62,7 +63,7 @@ class Placed:
         k = len(self.seeds)
         lacking = f"; {count[NOWHERE]} more beyond their frames" if count[NOWHERE] else ""
         return (
-            f"{self.run.method}, {games.title(self.run.game)}, seed {self.run.seed}, among the "
+            f"{self.method}, {games.title(self.run.game)}, seed {self.run.seed}, among the "
             f"{k} seeds of {self.name}: {found} of {total} evaluations{lacking}. One more seed of "
             f"the same kind is expected to be inside at {(k - 1) / (k + 1):.0%} of them; "
             "evaluations of one run are not independent."
@@ -84,16 +85,17 @@ def place(groups: Sequence[Group], among: Group) -> list[Placed]:
     """
     if among.published:
         raise UserError(f"{among.name} has final scores only; placing a run needs curves of seeds")
-    runs = [run for group in groups for run in group.runs if len(run.evals)]
+    runs = [(group.name, run) for group in groups for run in group.runs if len(run.evals)]
     if not runs:
         raise UserError("no run has an evaluation yet: nothing to place")
     placed = []
-    for run in runs:
+    for method, run in runs:
         seeds = tuple(other for other in among.runs if other.game == run.game and len(_of(other)))
         if seeds:
-            placed.append(Placed(run, among.name, seeds, tuple(_points(run.evals, seeds))))
+            points = tuple(_points(run.evals, seeds))
+            placed.append(Placed(run, method, among.name, seeds, points))
     if not placed:
-        wanted = ", ".join(sorted({games.title(run.game) for run in runs}))
+        wanted = ", ".join(sorted({games.title(run.game) for _, run in runs}))
         raise UserError(f"{among.name} has no curve of {wanted}")
     return placed
 
@@ -113,7 +115,7 @@ def grid(placed: Placed) -> Grid:
         for point in placed.points
     ]
     run = placed.run
-    title = f"{run.method} seed {run.seed} on {games.title(run.game)}, among {placed.name}"
+    title = f"{placed.method} seed {run.seed} on {games.title(run.game)}, among {placed.name}"
     return Grid(title, header, [rows], [placed.sentence])
 
 
@@ -121,7 +123,7 @@ def records(placed: Sequence[Placed]) -> list[dict[str, Any]]:
     """Returns a record for each evaluation."""
     return [
         {
-            "method": each.run.method, "game": each.run.game, "seed": each.run.seed,
+            "method": each.method, "game": each.run.game, "seed": each.run.seed,
             "among": each.name,
             **{k: None if v != v else v for k, v in dataclasses.asdict(point).items()},
         }
@@ -153,7 +155,7 @@ def figure(placed: Sequence[Placed]) -> Figure:
                 label=label,
             )  # fmt: skip
             for index, each in enumerate(here):
-                curve, name = each.run.evals, f"{each.run.method} seed {each.run.seed}"
+                curve, name = each.run.evals, f"{each.method} seed {each.run.seed}"
                 drawn = look(index)
                 axes.plot(curve.frames, curve.scores, label=name, markersize=3, **drawn)
             axes.set_title(games.title(game))

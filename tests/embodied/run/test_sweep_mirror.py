@@ -86,6 +86,12 @@ def whole(storage: Storage, folder: Path, members: tuple[str, ...]) -> int:
     return run.step
 
 
+@pytest.fixture(autouse=True)
+def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No power cut is tested here, and thousands of files are written."""
+    monkeypatch.setattr("os.fsync", lambda handle: None)
+
+
 @pytest.fixture(params=["memory", "file"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"file://{tmp_path}/there" if request.param == "file" else f"memory:/{tmp_path}/there"

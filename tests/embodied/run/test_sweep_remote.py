@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 import threading
 import time
+import types
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from embodied.core.storage import Storage, StorageError
-from embodied.run.sweep import Job, JobState, States, progress, remote
+from embodied.run.signals import StopFlag
+from embodied.run.sweep import Job, JobState, Runner, States, progress, remote
 
 PROGRAM = str(Path(__file__).with_name("sweep_program.py"))
 STOP = "sweep/stop-1"
@@ -111,3 +115,69 @@ def test_a_job_that_was_taken_over_ends(storage: Storage, tmp_path: Path, capsys
         remote.attempt(storage.url, job, JobState(), STOP, 1)
     thread.join()
     assert "another attempt has taken over" in capsys.readouterr().out
+
+
+class OneNode:
+    """What the engine uses of Ray, with every task done as soon as it is given out."""
+
+    def __init__(self) -> None:
+        kinds = ("WorkerCrashedError", "NodeDiedError", "OwnerDiedError", "OutOfMemoryError")
+        base = type("RayError", (Exception,), {})
+        self.exceptions = types.SimpleNamespace(
+            RayError=base, **{name: type(name, (base,), {}) for name in kinds}
+        )
+        self.done: list[Any] = []
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 1.0}
+
+    def remote(self, **settings: Any) -> Any:
+        def made(function: Any) -> Any:
+            def now(*args: Any) -> int:
+                self.done.append(function(*args))
+                return len(self.done) - 1
+
+            given = types.SimpleNamespace(remote=now)
+            return types.SimpleNamespace(options=lambda **options: given)
+
+        return made
+
+    def wait(self, tasks: list[int], num_returns: int, timeout: float) -> Any:
+        return tasks, []
+
+    def get(self, task: int) -> Any:
+        return self.done[task]
+
+
+def test_the_engine_keeps_runs_in_storage(
+    storage: Storage, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    from embodied.run.sweep.cluster import RayEngine
+
+    monkeypatch.setitem(sys.modules, "ray", OneNode())
+    monkeypatch.setattr("embodied.run.sweep.cluster._PATIENCE", 0.05)
+    listed, left = Storage.paths, [2]
+
+    def fail(self: Storage) -> dict[str, str]:
+        if self.url == storage.url and left[0]:
+            left[0] -= 1
+            raise StorageError("out of reach")
+        return listed(self)
+
+    monkeypatch.setattr(Storage, "paths", fail)
+    root, said = tmp_path / "here", []
+    jobs = [make("--die", "2"), dataclasses.replace(make("--fail"), method="b")]
+    engine = RayEngine(root, storage=storage)
+    runner = Runner(root, jobs, engine, retries=1, wait=0.01, tell=said.append)
+    assert runner.run(StopFlag()) == 1
+    engine.stop()
+    assert [path for path in listed(storage) if "stop-" in path]
+    engine.close()
+    assert not [path for path in listed(storage) if "stop-" in path]
+    assert [States(root).read(job).state for job in jobs] == ["finished", "failed"]
+    assert any("continues from step 1" in line for line in said)
+    assert any("something is wrong" in line for line in said)  # Its log came here.
+    assert capsys.readouterr().out.count("out of reach; trying again") == 2

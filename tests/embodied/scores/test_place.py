@@ -47,16 +47,16 @@ def test_each_evaluation_has_a_place(published, ours):
 def test_the_verb(published, ours, write_run, tmp_path, capsys):
     write_run("other", task="atari_boxing", evals={100: [1]})  # Nothing to place it on.
     picture = tmp_path / "placed.png"
-    line = ["place", str(ours), str(tmp_path / "other"), "--among", f"theirs={published}"]
+    line = ["place", f"mine={ours}", str(tmp_path / "other"), "--among", f"theirs={published}"]
     assert main([*line, "--figure", str(picture)]) == 0
     shown = capsys.readouterr().out
-    assert "ours seed 0 on Pong, among theirs" in shown and "below" in shown
+    assert "mine seed 0 on Pong, among theirs" in shown and "below" in shown
     assert "Boxing" not in shown and picture.read_bytes()[:4] == b"\x89PNG"
     out = tmp_path / "placed.json"
     assert main([*line, "--format", "json", "--out", str(out)]) == 0
     entries = json.loads(out.read_text())["entries"]
     assert [entry["where"] for entry in entries][:2] == ["below", "inside"]
-    assert entries[-1]["low"] is None and entries[0]["method"] == "ours"
+    assert entries[-1]["low"] is None and entries[0]["method"] == "mine"
 
 
 def test_training_episodes_serve_where_there_are_no_evaluations(write_upstream, ours):
