@@ -32,33 +32,34 @@ runs=$out/runs report=$out/report.md
 mkdir -p "$out/episodes"
 
 # Says a command to the report and runs it; figures may fail while there is nothing to draw.
-shown() { printf '\n    %s\n\n' "harmony-dreamerv3 ${*@Q}"; }
+shown() { printf '\n    harmony-dreamerv3'; printf ' %q' "$@"; printf '\n\n'; }
 verb() { "$python" -m harmony_dreamerv3 "$@"; }
 drawn() { shown "$@"; verb "$@" >>"$out/figures.log" 2>&1 || echo "Nothing to draw yet."; }
 told() {
   shown "$@"
   echo '```'
   verb "$@" 2>>"$out/figures.log" || echo "Nothing yet."
-  echo '```'
+  printf '```\n\n'
 }
 
 # shellcheck disable=SC2206 # words
 train=(sweep --configs $configs --tasks "atari_$game" --methods $methods --seeds $seeds
   --logdir "$runs" "$@")
 [[ -e $out/machine.txt ]] || verb doctor >"$out/machine.txt" 2>&1 || true
-begin=$(date -u +%FT%TZ)
+echo "begun $(date -u +%FT%TZ) on $(hostname)" >>"$out/sessions.txt"
 timeout --signal=TERM --kill-after=600 "${hours}h" "$python" -m harmony_dreamerv3 "${train[@]}" &
 child=$!
 trap 'kill -TERM $child' TERM INT
 code=0; wait "$child" || code=$?
 while kill -0 "$child" 2>/dev/null; do wait "$child" || code=$?; done # A signal ends a wait.
 trap - TERM INT
-echo "from $begin to $(date -u +%FT%TZ) on $(hostname), exit status $code" >>"$out/sessions.txt"
+echo "ended $(date -u +%FT%TZ), exit status $code" >>"$out/sessions.txt"
 
 {
   echo "# Atari 100K: $game"
   shown "${train[@]}"
-  echo "Sessions (exit status 124: the time was over; the machine: machine.txt):"
+  echo "Sessions (one without an end was killed; exit status 124: the time was over; machine.txt):"
+  echo
   sed 's/^/- /' "$out/sessions.txt"
   told sweep --status "$runs"
   echo "Wall clock of each run (episodes/*.jsonl are copies of its record):"
@@ -84,7 +85,8 @@ EOF
     [[ ! -e $run ]] || drawn plot "$run" --kind balance --out "$out/balance-$method.png"
   done
   for index in "${!scores[@]}"; do
-    told place "$runs" --among "${scores[index]}" --figure "$out/placed-$index.png"
+    told place "$runs" --games "$game" --among "${scores[index]}" \
+      --figure "$out/placed-$index.png"
   done
   (cd "$out" && for figure in *.png; do [[ ! -e $figure ]] || echo "![]($figure)"; done)
 } >"$report"
