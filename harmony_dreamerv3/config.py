@@ -1,17 +1,14 @@
 """Configuration: yaml blocks and command-line flags to frozen dataclasses.
 
-`configs.yaml` is the single source of defaults. A layer (a block, or the flags) is a flat
-mapping from dotted keys to values; a key with other characters than those of names is a
-regular expression that sets every key it matches from the start, as in DreamerV3.
+`configs.yaml` is the single source of defaults; `keys` lays blocks and flags over them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import io
-import re
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -21,11 +18,7 @@ from ruamel.yaml.error import YAMLError
 import embodied.envs
 from embodied.core.errors import UserError, nearest
 from embodied.run.config import RunConfig
-
-# Keys below these are free: names of tasks and options that depend on other choices.
-OPEN = ("balance.tasks", "balance.weights", "balance.options")
-PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
-Flat = dict[str, Any]
+from harmony_dreamerv3.keys import Flat, flatten, nest, update
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,131 +226,9 @@ def defaults(every: Mapping[str, Any]) -> Flat:
     return {**known, **flat, **known}
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> Flat:
-    """Flattens nested mappings to dotted keys; open mappings stay whole."""
-    flat: Flat = {}
-    for key, value in tree.items():
-        path = f"{prefix}{key}"
-        if isinstance(value, Mapping) and path not in OPEN:
-            flat.update(flatten(value, f"{path}."))
-        else:
-            flat[path] = value
-    return flat
-
-
-def update(flat: Flat, layer: Mapping[str, Any], source: str) -> Flat:
-    """Returns `flat` with a layer of keys or regular expressions laid over it.
-
-    Args:
-      flat: dotted keys to values.
-      layer: the same, or regular expressions; `harmony` is short for the balance method.
-      source: for messages, such as "block atari100k".
-
-    Raises:
-      UserError: a key that matches nothing, or a value of the wrong type.
-    """
-    flat = dict(flat)
-    for key, value in layer.items():
-        if key == "harmony":
-            method = "harmony" if convert(value, False, key) else "fixed"
-            flat["balance.method"] = method
-            continue
-        opened = next((path for path in OPEN if key == path or key.startswith(f"{path}.")), None)
-        if opened:
-            flat[opened] = _open(flat[opened], key.removeprefix(opened).lstrip("."), value, key)
-            continue
-        for match in _matches(key, flat, source):
-            flat[match] = convert(value, flat[match], match)
-    return flat
-
-
-def _matches(key: str, flat: Flat, source: str) -> list[str]:
-    if key in flat:
-        return [key]
-    if not PLAIN.fullmatch(key):
-        try:
-            pattern = re.compile(key)
-        except re.error as error:
-            raise UserError(f"{source}: {key!r} is no regular expression: {error}") from error
-        found = [name for name in flat if pattern.match(name)]
-        if found:
-            return found
-    raise UserError(f"{source}: unknown key {key!r}{nearest(key, [*flat, 'harmony'])}")
-
-
-def _open(old: Mapping[str, Any], rest: str, value: Any, key: str) -> dict[str, Any]:
-    """Sets `rest` (a dotted path) inside an open mapping; an empty one replaces it whole."""
-    value = _scalar(value)
-    if not rest:
-        if not isinstance(value, Mapping):
-            raise UserError(f"{key}: expected a mapping such as '{{a: 1}}', got {value!r}")
-        return dict(value)
-    head, _, tail = rest.partition(".")
-    if not tail:
-        return {**old, head: value}
-    inner = old.get(head, {})
-    return {**old, head: _open(inner if isinstance(inner, Mapping) else {}, tail, value, key)}
-
-
-def _scalar(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        parsed = YAML(typ="safe", pure=True).load(value)
-    except YAMLError:
-        return value
-    if isinstance(parsed, str) and re.fullmatch(r"[+-]?[0-9.]+e[+-]?[0-9]+", parsed):
-        return float(parsed)
-    return parsed
-
-
-def convert(value: Any, default: Any, key: str) -> Any:
-    """Converts a value from yaml or the command line to the type of the default.
-
-    Args:
-      value: what was given.
-      default: value whose type is expected.
-      key: for the message.
-
-    Raises:
-      UserError: when it cannot be.
-    """
-    kind = type(default)
-    if isinstance(default, list | tuple):
-        items = value.split(",") if isinstance(value, str) else value
-        if not isinstance(items, list | tuple):
-            raise UserError(f"{key}: expected a list, got {value!r}")
-        return tuple(str(item).strip() for item in items if str(item).strip())
-    if kind is str:
-        return "" if value is None else str(value)
-    text = str(value).strip()
-    if kind is bool and text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if kind in (int, float) and not isinstance(value, bool):
-        try:
-            number = float(text)
-            if kind is float or number.is_integer():
-                return kind(number)
-        except (ValueError, OverflowError):
-            pass
-    raise UserError(f"{key}: expected {kind.__name__}, got {value!r}")
-
-
 def build(flat: Flat) -> Config:
     """Builds the typed configuration from complete flat keys."""
     return _build(Config, nest(flat), "")
-
-
-def nest(flat: Flat) -> dict[str, Any]:
-    """The inverse of `flatten`."""
-    tree: dict[str, Any] = {}
-    for key, value in flat.items():
-        *path, last = key.split(".")
-        node = tree
-        for part in path:
-            node = node.setdefault(part, {})
-        node[last] = value
-    return tree
 
 
 def _build(cls: type, tree: Mapping[str, Any], prefix: str) -> Any:
@@ -412,28 +283,6 @@ def dump(config: Config) -> str:
     stream = io.StringIO()
     yaml.dump(to_dict(config), stream)
     return stream.getvalue()
-
-
-def parse_flags(args: Iterable[str]) -> Flat:
-    """Reads `--key value` and `--key=value` pairs; several values make a list.
-
-    Raises:
-      UserError: for a value without a flag, or a flag without a value.
-    """
-    flags: Flat = {}
-    key: str | None = None
-    for arg in args:
-        if arg.startswith("--") and len(arg) > 2:
-            key, equals, value = arg[2:].partition("=")
-            flags[key] = [value] if equals else []
-        elif key is None:
-            raise UserError(f"expected a flag such as --seed 0, got {arg!r}")
-        else:
-            flags[key].append(arg)
-    empty = [name for name, values in flags.items() if not values]
-    if empty:
-        raise UserError(f"flag --{empty[0]} needs a value")
-    return {name: values[0] if len(values) == 1 else values for name, values in flags.items()}
 
 
 def _shipped() -> Path:

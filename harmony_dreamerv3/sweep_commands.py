@@ -149,9 +149,9 @@ def make_jobs(args: argparse.Namespace) -> list[Job]:
     """Returns the jobs, seed by seed: a table of all games is there early, with few seeds."""
     from embodied.run.sweep import Job
     from embodied.run.sweep.plan import FOLDER
-    from harmony_dreamerv3 import config
+    from harmony_dreamerv3 import config, keys
 
-    flags = config.parse_flags(args.flags)
+    flags = keys.parse_flags(args.flags)
     taken = [key for key in OWN if key in flags]
     if taken:
         raise UserError(f"sweep sets --{taken[0]} for each job; use --tasks, --methods, --seeds")

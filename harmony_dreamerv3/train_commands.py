@@ -48,9 +48,9 @@ def register(verbs: argparse._SubParsersAction) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     """Trains; see `harmony_dreamerv3.training`."""
-    from harmony_dreamerv3 import config, training
+    from harmony_dreamerv3 import config, keys, training
 
-    flags = config.parse_flags(args.flags)
+    flags = keys.parse_flags(args.flags)
     if args.seeds and "seed" in flags:
         raise UserError("give --seed or --seeds, not both")
     return training.train(config.make(args.configs, flags), args.logdir, args.seeds)
@@ -65,9 +65,9 @@ def run_eval(args: argparse.Namespace) -> int:
 
 def run_doctor(args: argparse.Namespace) -> int:
     """Checks the installation, or prints a configuration."""
-    from harmony_dreamerv3 import config, doctor
+    from harmony_dreamerv3 import config, doctor, keys
 
-    flags = config.parse_flags(args.flags)
+    flags = keys.parse_flags(args.flags)
     if args.configs is not None:
         print(config.dump(config.make(args.configs, flags)), end="")
         return 0

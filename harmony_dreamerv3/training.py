@@ -13,7 +13,7 @@ from embodied.core.env import Env
 from embodied.core.errors import UserError
 from embodied.core.files import write_atomic
 from harmony_dreamerv3 import config as configs
-from harmony_dreamerv3 import devices, multihost, summary
+from harmony_dreamerv3 import devices, keys, multihost, summary
 from harmony_dreamerv3.config import Config
 from harmony_dreamerv3.runtime import Runtime
 
@@ -143,10 +143,10 @@ def prepare_folder(folder: Path, config: Config) -> str:
         if folder.exists() and any(folder.iterdir()):
             raise UserError(f"{folder} is not empty and holds no run; give another --logdir")
         return text
-    old = configs.flatten(_read_version(path))
-    new = configs.flatten(configs.to_dict(config))
-    keys = sorted({*old, *new} - set(CHANGEABLE))
-    differing = [key for key in keys if old.get(key) != new.get(key)]
+    old = keys.flatten(_read_version(path))
+    new = keys.flatten(configs.to_dict(config))
+    names = sorted({*old, *new} - set(CHANGEABLE))
+    differing = [key for key in names if old.get(key) != new.get(key)]
     if differing:
         lines = [f"  {key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in differing]
         raise UserError(
@@ -165,7 +165,7 @@ def read_config(folder: Path) -> Config:
     path = folder / "config.yaml"
     if not path.exists():
         raise UserError(f"{folder} is no run folder: it has no config.yaml")
-    return configs.build(configs.flatten(_read_version(path)))
+    return configs.build(keys.flatten(_read_version(path)))
 
 
 def _read_version(path: Path) -> dict:

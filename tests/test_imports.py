@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 
 # What a module of `harmony_dreamerv3` may import of its siblings.
 ALLOWED = {
-    "config": set(),
+    "keys": set(),
+    "config": {"keys"},
     "nets": {"nets"},
     "balance": {"balance"},
     "normalize": {"config"},

@@ -57,10 +57,10 @@ def run_parity(args: argparse.Namespace) -> int:
 
 def run_import(args: argparse.Namespace) -> int:
     """Takes over a checkpoint of the released code."""
-    from harmony_dreamerv3 import config
+    from harmony_dreamerv3 import keys
     from harmony_dreamerv3.interop import folders
 
-    flags = config.parse_flags(args.flags)
+    flags = keys.parse_flags(args.flags)
     theirs = args.upstream_config
     print(folders.import_checkpoint(args.checkpoint, args.logdir, args.configs, flags, theirs))
     return 0

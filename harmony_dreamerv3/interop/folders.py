@@ -21,7 +21,7 @@ from embodied.core.logger import say
 from embodied.run.state import RunState
 from embodied.run.world import Setup
 from harmony_dreamerv3 import config as configs
-from harmony_dreamerv3 import devices, training
+from harmony_dreamerv3 import devices, keys, training
 from harmony_dreamerv3.config import Config
 from harmony_dreamerv3.interop import checkpoint, upstream
 from harmony_dreamerv3.interop.names import export_arrays
@@ -97,7 +97,7 @@ def make_config(names: Sequence[str], flags: configs.Flat, theirs: Path | None) 
     layer: configs.Flat = {}
     if theirs is not None:
         try:
-            layer = upstream.translate([], configs.flatten(configs.read_yaml(theirs)))
+            layer = upstream.translate([], keys.flatten(configs.read_yaml(theirs)))
         except UserError as error:
             raise UserError(f"{theirs}: {error}") from error
     return configs.make(names, {**layer, **flags})
@@ -157,8 +157,8 @@ def _describe(note: dict[str, Any], logdir: Path, config: Config, names: Sequenc
     moments = "optimizer moments taken over"
     if restarted:
         moments = f"no optimizer moments for {', '.join(restarted)}: these restart from zero"
-    block = configs.flatten(configs.to_dict(configs.make(names)))
-    mine = configs.flatten(configs.to_dict(config))
+    block = keys.flatten(configs.to_dict(configs.make(names)))
+    mine = keys.flatten(configs.to_dict(config))
     # What `train` sets itself.
     defaulted = (("logdir", str(logdir)), ("method", training.method_name(config)))
     flags = [

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from embodied.core.errors import UserError, nearest
-from harmony_dreamerv3 import config as configs
+from harmony_dreamerv3 import keys
 
 Flat = dict[str, Any]
 
@@ -217,20 +217,20 @@ def translate(names: Sequence[str], overrides: Mapping[str, Any]) -> Flat:
     """
     flat = resolve(names, overrides)
     for key, value in FIXED.items():
-        given = configs.convert(flat[key], value, key)
+        given = keys.convert(flat[key], value, key)
         if given != (tuple(value) if isinstance(value, list) else value):
             raise UserError(f"{key}: only {value!r} is implemented here, got {flat[key]!r}")
     ours = {key: flat[key] for key in SAME}
-    frees = [configs.convert(flat[key], 1.0, key) for key in FREE_NATS]
+    frees = [keys.convert(flat[key], 1.0, key) for key in FREE_NATS]
     if frees[0] != frees[1]:
         raise UserError(
             f"{' and '.join(FREE_NATS)} are one key here, free_nats, and must agree; got {frees}"
         )
     ours["free_nats"] = frees[0]
     for opt in _OPTIMIZERS:
-        if configs.convert(ours[f"{opt}.clip"], 1.0, f"{opt}.clip") == 0.0:
+        if keys.convert(ours[f"{opt}.clip"], 1.0, f"{opt}.clip") == 0.0:
             ours[f"{opt}.clip"] = float("inf")  # There: no clipping.
-    if configs.convert(ours["harmony"], False, "harmony"):
+    if keys.convert(ours["harmony"], False, "harmony"):
         # There, harmonized losses ignore their scales; dyn and rep act through alpha.
         ours.update(dict.fromkeys([f"loss_scales.{k}" for k in ("image", "vector")], 1.0))
         ours.update(dict.fromkeys([f"loss_scales.{k}" for k in ("reward", "cont")], 1.0))
@@ -244,7 +244,7 @@ def _lay(flat: Flat, layer: Mapping[str, Any]) -> Flat:
     for key, value in layer.items():
         if key in flat:
             flat[key] = value
-        elif not configs.PLAIN.fullmatch(key):
+        elif not keys.PLAIN.fullmatch(key):
             flat.update(dict.fromkeys(_matching(key, flat), value))
         elif key not in INERT and not FREE.fullmatch(key):
             hint = nearest(key, [*flat, *INERT])

@@ -4,6 +4,7 @@ import pytest
 
 from embodied.core.errors import UserError
 from harmony_dreamerv3 import config as configs
+from harmony_dreamerv3 import keys
 
 
 @pytest.mark.parametrize("name", list(configs.blocks()))
@@ -21,7 +22,7 @@ def test_atari100k():
 
 
 def test_flags_are_parsed_as_the_type_of_their_key():
-    flags = configs.parse_flags(
+    flags = keys.parse_flags(
         ["--run.steps", "1e5", "--harmony", "True", "--encoder.mlp_keys=$^", "--seed", "3",
          "--grad_heads", "decoder", "reward", "--actent", "1e-3", "--run.env_process", "true"]
     )  # fmt: skip
@@ -84,14 +85,14 @@ def test_mistakes(names, flags, message):
 )
 def test_flags_without_sense(words, message):
     with pytest.raises(UserError, match=message):
-        configs.parse_flags(words)
+        keys.parse_flags(words)
 
 
 def test_dump_is_read_back(tmp_path):
     c = configs.make(["atari100k", "harmony"], {"balance.weights.reward": 2.0})
     path = tmp_path / "config.yaml"
     path.write_text(configs.dump(c))
-    assert configs.to_dict(configs.build(configs.flatten(configs.read_yaml(path)))) == (
+    assert configs.to_dict(configs.build(keys.flatten(configs.read_yaml(path)))) == (
         configs.to_dict(c)
     )
 
