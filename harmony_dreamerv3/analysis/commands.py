@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.source is None:
         raise UserError("analyze: expected SOURCE, a run folder or a buffer folder")
-    from harmony_dreamerv3 import config
+    from harmony_dreamerv3 import keys
     from harmony_dreamerv3.analysis import buffer as buffers
 
     if args.export_buffer:
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         args.predicted, args.windows, args.tolerance, tuple(args.state), args.regression_updates,
         (args.strip[0], args.strip[1], args.strip[2]),
     )  # fmt: skip
-    flags = config.parse_flags(args.flags)
+    flags = keys.parse_flags(args.flags)
     buffer = buffers.read(args.source)
     made = methods.make(buffer.config, args.methods, flags)
     result = analyze.analyze(buffer, args.source, made, options, args.out)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,48 +138,51 @@ def _regression(axes: Axes, found: Record, methods: Sequence[str]) -> None:
 
 
 def training(result: Record, updates: Sequence[Record]) -> Figure:
-    """Losses of each task over updates, and log σ - log σ* below, where a method has it."""
+    """Unweighted losses over updates, and log σ - log σ* below, where a method has it."""
     methods = list(result["reward"]["methods"])
-    names = {key.split("/", 2)[2] for line in updates for key in line
-             if key.startswith("balance/loss/")}  # fmt: skip
-    tasks = [name for name in TASKS if name in names]
-    tasks += sorted(names - set(TASKS))
-    learned = {
-        key.split("/", 2)[2] for line in updates for key in line
-        if key.startswith("balance/log_sigma_star/")
-    }  # fmt: skip
+    prefix = "balance/log_sigma_star/"
+    found = {key.removeprefix(prefix) for line in updates for key in line if key.startswith(prefix)}
+    tasks = [name for name in TASKS if name in found] + sorted(found - set(TASKS))
     with styled():
-        down = 2 if learned else 1
-        figure = new_figure(2.1 * len(tasks) + 0.4, 1.75 * down + 0.5)
-        panels = figure.subplots(down, len(tasks), squeeze=False)
-        for column, task in enumerate(tasks):
-            _curves(panels[0, column], updates, methods, _loss(task))
-            _log_axis(panels[0, column])
-            panels[0, column].set_title(f"{task}: loss")
-            if not learned:
-                continue
-            below = panels[1, column]
-            if task not in learned:
-                below.set_visible(False)
-                continue
-            _curves(below, updates, methods, _distance(task))
-            below.axhline(0, color=GREY, linewidth=0.9, linestyle=(0, (4, 2)))
-            below.set_title(f"{task}: log σ − log σ*")
-        for axes in panels[-1]:
-            axes.set_xlabel("Updates")
+        down, across = (2 if tasks else 1), max(len(LOSSES), len(tasks))
+        figure = new_figure(2.1 * across + 0.4, 1.75 * down + 0.5)
+        panels = figure.subplots(down, across, squeeze=False)
+        for axes in panels.ravel()[len(LOSSES) :]:
+            axes.set_visible(False)
+        for axes, (title, read) in zip(panels[0], LOSSES.items()):
+            _curves(axes, updates, methods, read)
+            _log_axis(axes)
+            axes.set_title(title)
+        for axes, task in zip(panels[-1], tasks):
+            axes.set_visible(True)
+            _curves(axes, updates, methods, _distance(task))
+            axes.axhline(0, color=GREY, linewidth=0.9, linestyle=(0, (4, 2)))
+            axes.set_title(f"{task}: log σ − log σ*")
         for axes in panels.ravel():
             axes.locator_params(axis="x", nbins=4)
+        figure.supxlabel("Updates", fontsize=8)
         handles = [panels[0, 0].plot([], [], label=name, color=COLORS[i % len(COLORS)])[0]
                    for i, name in enumerate(methods)]  # fmt: skip
         figure.legend(handles, methods, loc="outside upper center", ncols=4)
     return figure
 
 
-def _loss(task: str) -> Any:
-    return lambda line: line.get(f"balance/loss/{task}")
+def _observation(line: Record) -> float:
+    """Sum of the losses of all observations."""
+    others = ("loss/model", "loss/reward", "loss/cont", "loss/dyn", "loss/rep")
+    return sum(v for k, v in line.items() if k.startswith("loss/") and k not in others)
 
 
-def _distance(task: str) -> Any:
+# As every method has them: tasks of the same name weigh their losses differently.
+LOSSES: dict[str, Callable[[Record], float | None]] = {
+    "Observation loss": _observation,
+    "Reward loss": lambda line: line["loss/reward"],
+    "Dynamics loss (KL)": lambda line: line["loss/dyn"],
+    "Continue loss": lambda line: line["loss/cont"],
+}
+
+
+def _distance(task: str) -> Callable[[Record], float | None]:
     def read(line: Record) -> float | None:
         log = line.get(f"balance/log_sigma/{task}")
         return None if log is None else log - line[f"balance/log_sigma_star/{task}"]
@@ -186,7 +190,12 @@ def _distance(task: str) -> Any:
     return read
 
 
-def _curves(axes: Axes, updates: Sequence[Record], methods: Sequence[str], read: Any) -> None:
+def _curves(
+    axes: Axes,
+    updates: Sequence[Record],
+    methods: Sequence[str],
+    read: Callable[[Record], float | None],
+) -> None:
     """Draws each seed thinly and their mean."""
     for index, name in enumerate(methods):
         curves: dict[int, list[tuple[int, float]]] = {}
@@ -206,11 +215,15 @@ def _curves(axes: Axes, updates: Sequence[Record], methods: Sequence[str], read:
 
 
 def _log_axis(axes: Axes) -> None:
-    """Makes y logarithmic, with a few labels that are plain numbers."""
+    """Makes y logarithmic over at least one decade, so that noise does not look like news."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axes.set_yscale("log")
     low, high = axes.get_ylim()
+    if high < 10 * low:
+        middle = math.sqrt(low * high)
+        low, high = middle / math.sqrt(10), middle * math.sqrt(10)
+        axes.set_ylim(low, high)
     if high < 300 * low:  # Powers of ten alone would label one or two ticks.
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")

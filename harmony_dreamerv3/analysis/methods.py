@@ -8,6 +8,7 @@ from typing import Any
 
 from embodied.core.errors import UserError, nearest
 from harmony_dreamerv3 import config as configs
+from harmony_dreamerv3 import keys
 from harmony_dreamerv3.config import Config
 
 # What a method sets; what the run itself had there would leak into all of them.
@@ -40,14 +41,14 @@ def make(base: Config, methods: Sequence[str], flags: Mapping[str, Any]) -> dict
         raise UserError(f"--methods: {twice[0]!r} comes twice" if twice else "expected --methods")
     every = configs.blocks()
     defaults = configs.defaults(every)
-    flat = configs.flatten(configs.to_dict(base)) | {key: defaults[key] for key in OWN}
+    flat = keys.flatten(configs.to_dict(base)) | {key: defaults[key] for key in OWN}
     made = {}
     for name in methods:
         if name not in every or name == "defaults":
             options = [key for key in every if key != "defaults"]
             raise UserError(f"--methods: no config block {name!r}{nearest(name, options)}")
-        laid = configs.update(flat, configs.flatten(every[name]), f"block {name}")
-        config = configs.build(configs.update(laid, flags, "flag"))
+        laid = keys.update(flat, keys.flatten(every[name]), f"block {name}")
+        config = configs.build(keys.update(laid, flags, "flag"))
         made[name] = dataclasses.replace(
             config,
             method=name,

@@ -106,8 +106,9 @@ def _one(
     both = said & paid
 
     def total(top: np.ndarray, bottom: np.ndarray) -> dict[str, Any]:
-        sums = [x.sum(-1, keepdims=True, dtype=np.float64) for x in (top, bottom)]
-        return intervals.ratio(*sums, episode)[0]
+        above = top.sum(-1, keepdims=True, dtype=np.float64)
+        below = bottom.sum(-1, keepdims=True, dtype=np.float64)
+        return intervals.ratio(above, below, episode)[0]
 
     return {
         **out,

@@ -87,7 +87,8 @@ def make_records(tmp_path: Path):
         with open(folder / files.UPDATES, "w") as file:
             for name, seed, update in np.ndindex(2, 2, 8):
                 loss = {"observation": 300, "reward": 2, "dynamics": 4}
-                line = {f"balance/loss/{k}": v / (1 + update + seed) for k, v in loss.items()}
+                parts = {"image": 200, "position": 100, "reward": 2, "dyn": 4, "rep": 4, "cont": 1}
+                line = {f"loss/{k}": v / (1 + update + seed) for k, v in parts.items()}
                 line |= {f"balance/log_sigma/{k}": 0.01 * update for k in loss if name}
                 line |= {f"balance/log_sigma_star/{k}": np.log(v) for k, v in loss.items() if name}
                 who = {"method": list(predicted)[name], "seed": seed, "update": 50 * (update + 1)}

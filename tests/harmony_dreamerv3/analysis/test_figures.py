@@ -38,13 +38,16 @@ def test_labels_say_which_rewards_are_right(make_records):
     assert wrong == [[49], [0]]
 
 
-def test_distance_of_sigma_is_drawn_for_methods_that_learn_it(make_records):
+def test_training_shows_raw_losses_and_the_distance_of_sigma(make_records):
     result, updates, _ = files.read(make_records())
-    titles = [axes.get_title() for axes in figures.training(result, updates).axes]
-    assert "reward: log σ − log σ*" in titles
+    drawn = {axes.get_title(): axes for axes in figures.training(result, updates).axes}
+    assert drawn["reward: log σ − log σ*"].get_visible()
+    # Image and position together, 300 / (1 + update + seed), and the mean of two seeds.
+    seed, other, mean = (line.get_ydata() for line in drawn["Observation loss"].lines[:3])
+    assert (seed[0], other[0], mean[0]) == (300, 150, 225)
     plain = [line for line in updates if line["method"] == "dreamerv3"]
     titles = [axes.get_title() for axes in figures.training(result, plain).axes]
-    assert titles == ["observation: loss", "reward: loss", "dynamics: loss"]
+    assert titles == list(figures.LOSSES)
 
 
 def test_text_has_a_row_for_each_method(make_records):

@@ -8,7 +8,8 @@ import pytest
 from tiny import make_agent, make_batch
 
 from harmony_dreamerv3.analysis import methods, offline, split
-from harmony_dreamerv3.config import build, flatten, to_dict
+from harmony_dreamerv3.config import build, to_dict
+from harmony_dreamerv3.keys import flatten
 
 
 @pytest.mark.parametrize("method", ["harmony", "dwa"])
