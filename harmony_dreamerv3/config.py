@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import types
 from collections.abc import Mapping, Sequence
@@ -13,12 +14,12 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 import embodied.envs
 from embodied.core.errors import UserError, nearest
 from embodied.run.config import RunConfig
-from harmony_dreamerv3.keys import Flat, flatten, nest, update
+from harmony_dreamerv3.keys import OPEN, Flat, convert, flatten, nest, update
+from harmony_dreamerv3.yaml_file import read_yaml
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,19 +173,30 @@ def blocks(path: Path | None = None) -> dict[str, Any]:
     return read_yaml(path or _shipped())
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Reads a yaml mapping without tags that could execute anything.
+def load(tree: Mapping[str, Any], source: object) -> Config:
+    """Builds the configuration that `to_dict` described, checking every key and value.
+
+    Args:
+      tree: nested mappings from a file; `source` names it in messages.
 
     Raises:
-      UserError: when the file cannot be read or is not a mapping.
+      UserError: for an unknown or missing key, or a value of the wrong type.
     """
-    try:
-        value = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"cannot read {path} as yaml: {error}") from error
-    if not isinstance(value, dict):
-        raise UserError(f"expected a mapping in {path}, got {type(value).__name__}")
-    return value
+    known, flat = _known(), flatten(tree)
+    for key, value in flat.items():
+        if key not in known:
+            raise UserError(f"{source}: unknown key {key!r}{nearest(key, known)}")
+        if key not in OPEN:
+            flat[key] = convert(value, known[key], key)
+        elif not isinstance(value, Mapping):
+            raise UserError(f"{source}: {key}: expected a mapping, got {value!r}")
+    return build(flat)
+
+
+@functools.cache
+def _known() -> Flat:
+    """Every key of a configuration with a value of its type."""
+    return flatten(to_dict(build(defaults(blocks()))))
 
 
 def make(names: Sequence[str] = (), flags: Mapping[str, Any] | None = None) -> Config:
@@ -238,7 +250,7 @@ def _build(cls: type, tree: Mapping[str, Any], prefix: str) -> Any:
         path = f"{prefix}{field.name}"
         if field.name not in tree:
             if field.default is dataclasses.MISSING:
-                raise UserError(f"configs.yaml: missing key {path!r}")
+                raise UserError(f"the configuration lacks the key {path!r}")
             continue
         value, hint = tree[field.name], hints[field.name]
         if dataclasses.is_dataclass(hint):
@@ -246,7 +258,7 @@ def _build(cls: type, tree: Mapping[str, Any], prefix: str) -> Any:
         elif isinstance(value, list):
             value = tuple(value)
         elif isinstance(value, Mapping):
-            value = freeze(value)
+            value = _freeze(value)
         elif hint is float:
             value = float(value)
         values[field.name] = value
@@ -256,11 +268,9 @@ def _build(cls: type, tree: Mapping[str, Any], prefix: str) -> Any:
     return cls(**values)
 
 
-def freeze(tree: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A read-only view of nested mappings."""
-    return types.MappingProxyType(
-        {k: freeze(v) if isinstance(v, Mapping) else v for k, v in tree.items()}
-    )
+def _freeze(tree: Mapping[str, Any]) -> Mapping[str, Any]:
+    frozen = {k: _freeze(v) if isinstance(v, Mapping) else v for k, v in tree.items()}
+    return types.MappingProxyType(frozen)
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def read_config(folder: Path) -> Config:
     path = folder / "config.yaml"
     if not path.exists():
         raise UserError(f"{folder} is no run folder: it has no config.yaml")
-    return configs.build(keys.flatten(_read_version(path)))
+    return configs.load(_read_version(path), path)
 
 
 def _read_version(path: Path) -> dict:

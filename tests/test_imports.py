@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 # What a module of `harmony_dreamerv3` may import of its siblings.
 ALLOWED = {
     "keys": set(),
-    "config": {"keys"},
+    "config": {"keys", "yaml_file"},
     "nets": {"nets"},
     "balance": {"balance"},
     "normalize": {"config"},

@@ -73,9 +73,15 @@ class Records:
         Args:
           contents: bytes of each file.
           held: lines kept back; None when none are being kept back.
+
+        Raises:
+          UserError: when the disk refuses.
         """
         for name in FILES:
-            write_atomic(self._folder / name, contents[name])
+            try:
+                write_atomic(self._folder / name, contents[name])
+            except OSError as error:
+                raise _refused(self._folder / name, error) from error
         self._held = None if held is None else list(held)
 
     def _append(self, name: str, values: Mapping[str, Any]) -> None:
@@ -101,7 +107,11 @@ def append_line(path: Path, values: Mapping[str, Any]) -> None:
         finally:
             os.close(file)
     except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error}; free some space and run the same command again to "
-            "continue from the last checkpoint"
-        ) from error
+        raise _refused(path, error) from error
+
+
+def _refused(path: Path, error: OSError) -> UserError:
+    return UserError(
+        f"cannot write {path}: {error}; free some space and run the same command again to "
+        "continue from the last checkpoint"
+    )

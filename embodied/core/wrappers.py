@@ -94,10 +94,20 @@ class CheckedEnv:
         return None if state is None else bytes([self._over]) + state
 
     def load(self, data: bytes) -> None:
-        """Restores what `save` returned."""
+        """Restores what `save` returned.
+
+        Raises:
+          UserError: when the bytes are something else.
+        """
+        damaged = f"{self._name}: the saved environment state is damaged"
         if data[:1] not in (b"\x00", b"\x01"):
-            raise UserError(f"{self._name}: the saved environment state is damaged")
-        self._env.load(data[1:])
+            raise UserError(damaged)
+        try:
+            self._env.load(data[1:])
+        except UserError:
+            raise
+        except Exception as error:  # Simulators raise whatever they like about a foreign state.
+            raise UserError(f"{damaged}: {error!r}") from error
         self._over = data[:1] == b"\x01"
 
     def close(self) -> None:

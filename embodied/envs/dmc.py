@@ -215,6 +215,8 @@ class DMC:
         state = states.expect(states.unpack(data), keys, self._name)
         physics, task = self._env.physics, self._env.task
         model = physics.model.ptr
+        # Only these: a foreign index among the integers would make MuJoCo read anywhere.
+        states.expect({**self._model, **state["model"]}, set(self._model), self._name)
         for key, value in {**self._model, **state["model"]}.items():
             getattr(model, key)[:] = value
         kind = mujoco.mjtState.mjSTATE_INTEGRATION

@@ -37,8 +37,14 @@ def layer_state(layer: Any) -> dict[str, Any]:
 
 
 def set_layer_state(layer: Any, saved: dict[str, Any]) -> None:
-    """Puts back what `layer_state` returned."""
+    """Puts back what `layer_state` returned.
+
+    Raises:
+      UserError: when it would replace what never changes, such as a method.
+    """
     for key, entry in saved.items():
+        if key in _CONSTANT or callable(getattr(layer, key, None)):
+            raise UserError(f"the saved environment state replaces {key!r} of {layer}")
         if "generator" in entry:
             generator = np.random.default_rng(0)
             states.set_rng(generator, entry["generator"])

@@ -61,8 +61,11 @@ def train_eval(
         state = None
         try:
             for folder in dict.fromkeys([setup.root, *logdirs]):
-                folder.mkdir(parents=True, exist_ok=True)
-                locks.append(Lock(folder))
+                try:
+                    folder.mkdir(parents=True, exist_ok=True)
+                    locks.append(Lock(folder))
+                except OSError as error:
+                    raise UserError(f"cannot write to {folder}: {error}") from error
             state = RunState(setup)
             state.start()
             loop = Loop(setup, state, stop)

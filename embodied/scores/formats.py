@@ -163,7 +163,10 @@ def _csv(path: Path, report: Callable[[str], None]) -> list[Run]:
     mode ('eval', the default, or 'train'), episodes (behind the score).
     """
     reader = csv.DictReader(io.StringIO(read_text(path)))
-    header = {name.strip().lower(): name for name in reader.fieldnames or [] if name}
+    try:
+        header = {name.strip().lower(): name for name in reader.fieldnames or [] if name}
+    except csv.Error as error:
+        raise BadFile(f"not CSV ({error})") from error
     game_key = header.get("game") or header.get("task")
     score_key = header.get("score") or header.get("return")
     if game_key is None or score_key is None:

@@ -4,13 +4,15 @@
     python tests/faults/harness.py --kills 20 --command "COMMAND ... --logdir {logdir}"
 
 Without `--command` it runs the real loop, environment and replay with a learner of a few numbers
-that remembers every batch. A kill is SIGKILL, or SIGTERM with `--term`, at a moment drawn uniformly
-from the duration of the undisturbed run.
+that remembers every batch. A kill is SIGKILL, or SIGTERM with `--term`, at a moment drawn
+from the duration of the undisturbed run, of which `--after` spares the first seconds, in which
+Python and JAX start.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import hashlib
 import json
@@ -111,37 +113,71 @@ def child_command(settings: dict[str, Any]) -> list[str]:
     return [sys.executable, str(Path(__file__).resolve()), "--child", json.dumps(settings)]
 
 
+@dataclasses.dataclass
+class Tally:
+    """What kills have hit.
+
+    Args:
+      kills: processes killed.
+      begun: of them, those in which training had begun or continued.
+      torn: of them, those that left an unfinished checkpoint or file behind.
+    """
+
+    kills: int = 0
+    begun: int = 0
+    torn: int = 0
+
+    def note(self, folder: Path, log: str) -> None:
+        """Looks at what a killed process has left."""
+        self.kills += 1
+        self.begun += "\nreplay: " in f"\n{log}"
+        unfinished = [
+            path
+            for path in folder.rglob("checkpoints/*")
+            if path.is_dir() and not (path / "manifest.json").exists()
+        ]
+        self.torn += bool(unfinished or list(folder.rglob(".*.tmp")))
+
+    def __str__(self) -> str:
+        return f"{self.kills} kills ({self.begun} after training began, {self.torn} amid a save)"
+
+
 def disturb(
-    command: list[str], folder: Path, kills: int, seconds: float, rng: random.Random, term: bool
-) -> int:
+    command: list[str],
+    folder: Path,
+    kills: int,
+    moments: tuple[float, float],
+    rng: random.Random,
+    term: bool,
+    tally: Tally,
+) -> None:
     """Runs the command again and again, killing it, until it has ended by itself.
 
     Args:
       command: with `{logdir}` for the folder.
       folder: of the run.
       kills: most kills before it is left alone; it may end before all are spent.
-      seconds: duration of the undisturbed run.
+      moments: earliest and latest second of a kill.
       rng: draws the moments.
       term: send SIGTERM instead of SIGKILL.
-
-    Returns:
-      How many kills hit the running process.
+      tally: counts the kills that hit the running process.
     """
-    hits = 0
+    most = tally.kills + kills
     while True:
+        before = len(_log(folder))
         process = _start(command, folder)
         try:
-            process.wait(timeout=rng.uniform(0, seconds) if hits < kills else None)
+            process.wait(timeout=rng.uniform(*moments) if tally.kills < most else None)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGTERM if term else signal.SIGKILL)
             process.wait()
-            hits += 1
+            tally.note(folder, _log(folder)[before:])
             if term and process.returncode not in (0, -signal.SIGTERM):
-                raise RuntimeError(_log(folder)) from None
+                raise RuntimeError(_log(folder)[-3000:]) from None
             continue
         if process.returncode:
-            raise RuntimeError(f"exit code {process.returncode}:\n{_log(folder)}")
-        return hits
+            raise RuntimeError(f"exit code {process.returncode}:\n{_log(folder)[-3000:]}")
+        return
 
 
 def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
@@ -151,12 +187,19 @@ def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _log(folder: Path) -> str:
-    return folder.with_suffix(".log").read_text(errors="replace")[-3000:]
+    path = folder.with_suffix(".log")
+    return path.read_text(errors="replace") if path.exists() else ""
 
 
 def compare(
-    command: list[str], base: Path, kills: int, seed: int, term: bool = False, members: int = 1
-) -> int:
+    command: list[str],
+    base: Path,
+    kills: int,
+    seed: int,
+    term: bool = False,
+    members: int = 1,
+    after: float = 0,
+) -> Tally:
     """Compares disturbed runs with an undisturbed one until all kills are spent.
 
     Args:
@@ -166,31 +209,32 @@ def compare(
       seed: of the moments.
       term: send SIGTERM instead of SIGKILL.
       members: when above 1, the run folders are `{logdir}/seed-<n>`.
+      after: earliest second of a kill.
 
     Returns:
-      The number of kills survived.
+      What the kills hit; all were survived.
 
     Raises:
       AssertionError: naming the parts that differ.
     """
-    rng = random.Random(seed)
+    rng, tally = random.Random(seed), Tally()
     start = time.monotonic()
-    disturb(command, base / "plain", 0, 0, rng, term)
+    disturb(command, base / "plain", 0, (0, 0), rng, term, tally)
     seconds = time.monotonic() - start
+    print(f"  the undisturbed run took {seconds:.0f} s", flush=True)
     inner = [f"seed-{n}" for n in range(members)] if members > 1 else ["."]
     wanted = [fingerprint(base / "plain" / name) for name in inner]
-    done = 0
-    while done < kills:
+    while (done := tally.kills) < kills:
         folder = base / f"killed-{done}"
-        hits = disturb(command, folder, min(kills - done, 10), seconds, rng, term)
+        moments = (min(after, seconds), seconds)
+        disturb(command, folder, min(kills - done, 10), moments, rng, term, tally)
         for name, want in zip(inner, wanted):
             found = fingerprint(folder / name)
             differing = [part for part in want if want[part] != found[part]]
-            assert not differing, f"{folder / name} differs in {differing}\n{_log(folder)}"
-        done += hits
-        print(f"  {done} kills survived", flush=True)
+            assert not differing, f"{folder / name} differs in {differing}\n{_log(folder)[-3000:]}"
+        print(f"  {tally} survived in {time.monotonic() - start:.0f} s", flush=True)
         shutil.rmtree(folder)
-    return done
+    return tally
 
 
 def make_env(task: str, options: dict[str, Any], member: int, index: int, seed: int) -> Env:
@@ -214,6 +258,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
+    parser.add_argument("--after", type=float, default=0, help="earliest second of a kill")
     parser.add_argument("--task", default="dummy_disc")
     parser.add_argument("--options", default="{}", help="JSON of the environment's options")
     parser.add_argument("--settings", default="{}", help="JSON of RunConfig fields")
@@ -229,8 +274,10 @@ def main() -> None:
     settings |= SETTINGS | json.loads(args.settings)
     command = shlex.split(args.command) if args.command else [*child_command(settings), "{logdir}"]
     with tempfile.TemporaryDirectory() as base:
-        done = compare(command, Path(base), args.kills, args.seed, args.term, args.members)
-    print(f"{done} kills survived, every run identical to the undisturbed one")
+        tally = compare(
+            command, Path(base), args.kills, args.seed, args.term, args.members, args.after
+        )
+    print(f"{tally} survived, every run identical to the undisturbed one")
 
 
 if __name__ == "__main__":
