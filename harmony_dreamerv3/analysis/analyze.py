@@ -73,7 +73,10 @@ def analyze(
     chosen = _windows(buffer, parts, options, given, bool(keys))
     facts = parts.describe()
     _announce(source, facts, chosen, keys, device)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {out}: {error}") from error
     progress = offline.Progress(len(agents) * len(options.seeds) * options.updates)
     found: dict[str, Found] = {}
     failed: list[dict[str, Any]] = []
