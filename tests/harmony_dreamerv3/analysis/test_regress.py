@@ -17,7 +17,7 @@ def test_a_state_in_the_latents_is_found_and_noise_is_not():
     tests = {"held": (feat[300:], target[300:])}
     found = regress.fit(feat[:300], target[:300], tests, 0, 120)["held"]
     first, second, third = found["r2_by_dimension"]
-    assert first > 0.9
+    assert first > 0.8
     assert second is None  # It never changes.
     assert third < 0.3
     assert found["r2"] == pytest.approx((first + third) / 2)
