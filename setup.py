@@ -40,11 +40,13 @@ EXTRAS = {
     "dmc": DMC,
     "metaworld": ["metaworld>=3.1,<3.2", "mujoco>=3.3.0,<3.3.1"],
     "ray": ["ray>=2.40,<3"],
+    "storage": ["fsspec>=2024.6", "s3fs>=2024.6", "gcsfs>=2024.6"],
     "test": [
         *(f'{name}; python_version < "3.13"' for name in DMC),
         "pytest>=8",
         "pytest-xdist>=3.6",
         "hypothesis>=6.100",
+        "fsspec>=2024.6",
         "ruff>=0.8",
         "mypy>=1.13",
         "tensorboard>=2.18",

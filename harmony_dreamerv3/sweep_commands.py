@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING
 from embodied.core.errors import UserError, nearest
 
 if TYPE_CHECKING:
+    from embodied.core.storage import Storage
     from embodied.run.sweep import Engine, Job, Plan
 
 DESCRIPTION = """\
@@ -21,7 +20,6 @@ those of --configs; any key of it is a flag for all jobs, as for `train`. The sa
 --logdir alone, continues: finished jobs are skipped, killed ones resume from their checkpoints,
 failed ones are tried again. SIGTERM or Ctrl-C lets all jobs save and stop.
 """
-RESAMPLES = 500  # Of the intervals in the status, which is to be quick.
 # Flags that the sweep sets for each job.
 OWN = ("task", "seed", "seeds", "method", "logdir")
 
@@ -49,6 +47,8 @@ def register(verbs: argparse._SubParsersAction) -> None:
     add("--devices", nargs="+", metavar="ID", help="local: accelerators to use (default: all)")
     add("--address", help="ray: of an existing cluster, or auto (default: $RAY_ADDRESS, or a new "
         "one of this machine)")  # fmt: skip
+    add("--storage", metavar="URL", help="ray: keep runs in object storage, such as s3://bucket/D; "
+        "--logdir then holds what is small")  # fmt: skip
     add("--cpus-per-job", type=float, default=1.0, metavar="N", help="ray: processors a job (1)")
     add("--dry-run", action="store_true", help="print the jobs and end")
     add("--print-commands", action="store_true",
@@ -61,31 +61,66 @@ def register(verbs: argparse._SubParsersAction) -> None:
 
 def run_sweep(args: argparse.Namespace) -> int:
     """Runs the verb; returns 1 when jobs failed."""
+    from embodied.run.sweep import plan as plans
     from embodied.run.sweep import status
 
     if args.status:
-        return show_status(args.status, args.watch, args.interval)
+        from harmony_dreamerv3.sweep_status import show_status
+
+        return show_status(args.status, args.storage, args.watch, args.interval)
     if args.logdir is None:
         raise UserError("sweep: expected --logdir D (or --status D)")
     for name, least in (("retries", 0), ("jobs_per_device", 1), ("cpus_per_job", 0)):
         if getattr(args, name) < least:
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} must be at least {least}, got {getattr(args, name)}")
+    storage = open_storage(args)
     plan, jobs = make_plan(args)
     if args.dry_run:
         print(status.text(status.rows(args.logdir, jobs)))
         return 0
     plan.save(args.logdir)
+    if storage:
+        storage.put(args.logdir / plans.FOLDER / "plan.json", f"{plans.FOLDER}/plan.json")
     if args.print_commands:
         import shlex
 
         for job in jobs:
             print(shlex.join(job.command(args.logdir.resolve(), ["python"])))
         return 0
-    return _run(args, jobs)
+    return _run(args, jobs, storage)
 
 
-def _run(args: argparse.Namespace, jobs: Sequence[Job]) -> int:
+def open_storage(args: argparse.Namespace) -> Storage | None:
+    """Opens the storage of the sweep, if it has one, and fetches what it holds already.
+
+    Raises:
+      UserError: when it cannot be used, or not with the engine.
+    """
+    from embodied.run.sweep import plan as plans
+
+    old = plans.load(args.logdir)
+    url = (args.storage or (old.storage if old else "")).rstrip("/")
+    if not url:
+        return None
+    if old and old.storage != url:
+        raise UserError(
+            f"{args.logdir} holds a sweep with the storage {old.storage or 'none'}, not {url}; "
+            "give another --logdir"
+        )
+    if args.engine != "ray" or args.print_commands:
+        raise UserError(f"the runs are kept in {url}: this needs --engine ray")
+    from embodied.core.storage import Storage
+    from embodied.run.sweep.remote import refresh
+
+    args.storage, storage = url, Storage(url)
+    if not args.dry_run:
+        storage.check()
+    refresh(storage, args.logdir)
+    return storage
+
+
+def _run(args: argparse.Namespace, jobs: Sequence[Job], storage: Storage | None) -> int:
     from embodied.core.lock import Lock
     from embodied.run.signals import StopFlag
     from embodied.run.sweep import Runner
@@ -93,7 +128,7 @@ def _run(args: argparse.Namespace, jobs: Sequence[Job]) -> int:
 
     lock = Lock(args.logdir / FOLDER)
     try:
-        engine = _engine(args, max(job.devices for job in jobs))
+        engine = _engine(args, max(job.devices for job in jobs), storage)
         try:
             with StopFlag() as stop:  # After Ray, which catches signals, too.
                 return Runner(args.logdir, jobs, engine, args.retries).run(stop)
@@ -103,12 +138,13 @@ def _run(args: argparse.Namespace, jobs: Sequence[Job]) -> int:
         lock.release()
 
 
-def _engine(args: argparse.Namespace, devices: int) -> Engine:
+def _engine(args: argparse.Namespace, devices: int, storage: Storage | None) -> Engine:
     """Makes the engine; no two jobs of a sweep take different numbers of devices."""
     if args.engine == "ray":
         from embodied.run.sweep.cluster import RayEngine
 
-        return RayEngine(args.logdir, args.address, args.jobs_per_device, args.cpus_per_job)
+        share = args.jobs_per_device
+        return RayEngine(args.logdir, args.address, share, args.cpus_per_job, storage)
     from embodied.run.sweep.local import LocalEngine, find_devices
 
     found = args.devices or find_devices()
@@ -141,7 +177,8 @@ def make_plan(args: argparse.Namespace) -> tuple[Plan, Sequence[Job]]:
         raise UserError(f"--seeds must be 0 or more, got {args.seeds}")
     jobs = make_jobs(args)
     shared = ("--configs", *args.configs, *args.flags)
-    new = plans.Plan((*shared, "--population") if args.population else shared, tuple(jobs))
+    shared = (*shared, "--population") if args.population else shared
+    new = plans.Plan(shared, tuple(jobs), args.storage or "")
     return (new.joined(old) if old else new), jobs
 
 
@@ -196,60 +233,3 @@ def expand(names: Sequence[str]) -> list[str]:
             raise UserError(f"--tasks: no task {name!r}{nearest(name, known)}")
         found.append(name)
     return list(dict.fromkeys(found))
-
-
-def show_status(root: Path, watch: bool, interval: float) -> int:
-    """Prints how a sweep stands, once, or until it has nothing left to do.
-
-    Args:
-      root: the sweep's folder.
-      watch: whether to print again and again.
-      interval: seconds between.
-    """
-    from embodied.run.sweep import plan as plans
-    from embodied.run.sweep import states, status
-
-    while True:
-        plan = plans.load(root)
-        if plan is None:
-            raise UserError(f"{root} holds no sweep: it has no {plans.FOLDER}/plan.json")
-        rows = status.rows(root, plan.jobs)
-        frames = max((row.job.steps * row.progress.repeat for row in rows), default=0)
-        text = "\n".join(filter(None, [status.text(rows), scores_so_far(root, frames)]))
-        if watch and sys.stdout.isatty():
-            text = f"\033[H\033[J{text}"
-        print(text, flush=True)
-        over = all(row.state.state in (states.FINISHED, states.FAILED) for row in rows)
-        if over or not watch:
-            return 0
-        try:
-            time.sleep(interval)
-        except KeyboardInterrupt:
-            return 0
-
-
-def scores_so_far(root: Path, frames: int) -> str:
-    """Returns a line of human-normalised aggregates for each method.
-
-    Only runs count that have reached their end; which games have any is said, too.
-
-    Args:
-      root: the sweep's folder.
-      frames: at the end of a run; 0 when not known.
-    """
-    from embodied.scores import games, load, protocol, stats
-
-    try:
-        groups, _ = load.load([str(root)])
-    except UserError:  # No run has a score yet.
-        return ""
-    lines = []
-    for column in protocol.columns(groups, None, frames or None):
-        rated = [game for game in games.atari100k() if len(column.of(game))]
-        if rated:
-            scores = games.normalised(rated, column.select(rated))
-            found = stats.aggregates(scores, RESAMPLES).items()
-            numbers = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found)
-            runs = sum(len(column.of(game)) for game in rated)
-            lines.append(f"{column.name}: {numbers} ({len(rated)} games, {runs} runs)")
-    return "\n".join(lines)

@@ -18,6 +18,7 @@ def add_parsers(subparsers: argparse._SubParsersAction) -> dict[str, argparse.Ar
         "table": _table(subparsers),
         "diff": _diff(subparsers),
         "plot": _plot(subparsers),
+        "place": _place(subparsers),
         "report": _report(subparsers),
     }
 
@@ -80,6 +81,23 @@ def _plot(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     make.add_argument(
         "--band", default="sd", choices=("sd", "ci"), help="of curves: deviation or 95%% interval"
     )
+    return make
+
+
+def _place(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    make = subparsers.add_parser(
+        "place",
+        help="where runs lie among the seeds of published curves",
+        description="Says of every evaluation of the runs whether it lies inside, above or below "
+        "all seeds of other curves.",
+    )
+    make.add_argument("sources", nargs="+", metavar="RUN", help=load.HELP)
+    make.add_argument("--among", required=True, metavar="SOURCE", help="curves of several seeds")
+    make.add_argument("--games", nargs="+", metavar="GAME", help="only these games")
+    make.add_argument("--format", default="text", choices=TEXT_FORMATS)
+    make.add_argument("--out", type=Path, help="file to write instead of printing")
+    make.add_argument("--figure", type=Path, help="figure to write (.png, .svg, .pdf)")
+    make.add_argument("--strict", action="store_true", help="exit with 1 if any file had a fault")
     return make
 
 

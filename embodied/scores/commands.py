@@ -1,4 +1,4 @@
-"""The verbs `table`, `diff`, `plot` and `report` of the command line."""
+"""The verbs `table`, `diff`, `plot`, `place` and `report` of the command line."""
 
 from __future__ import annotations
 
@@ -186,6 +186,34 @@ def run_plot(args: argparse.Namespace) -> int:
     return KINDS[args.kind](args)
 
 
+def run_place(args: argparse.Namespace) -> int:
+    """Says where runs lie among the seeds of other curves."""
+    from embodied.scores import place
+    from embodied.scores.style import check, save
+
+    if args.figure:
+        check(args.figure)
+    groups, problems = load.load(args.sources, _only(args))
+    wanted = sorted({run.game for group in groups for run in group.runs})
+    others, faults = load.load([args.among], wanted or None)
+    if len(others) != 1:
+        names = ", ".join(group.name for group in others)
+        raise UserError(f"--among takes one column, {args.among} has {len(others)}: {names}")
+    placed = place.place(groups, others[0])
+    if args.format == "csv":
+        content = grid.as_csv(place.records(placed))
+    elif args.format == "json":
+        content = grid.as_json({"entries": place.records(placed)})
+    else:
+        render = grid.RENDERERS[args.format]
+        content = "\n".join(render(place.grid(each)) for each in placed)
+    _write(args.out, content)
+    if args.figure:
+        save(place.figure(placed), args.figure)
+        print(f"wrote {args.figure}", file=sys.stderr)
+    return _finish(args, problems + faults)
+
+
 def run_report(args: argparse.Namespace) -> int:
     """Writes the page."""
     from embodied.scores.report import page
@@ -201,5 +229,6 @@ VERBS: dict[str, Kind] = {
     "table": run_table,
     "diff": run_diff,
     "plot": run_plot,
+    "place": run_place,
     "report": run_report,
 }

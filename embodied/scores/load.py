@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from embodied.core.errors import UserError, nearest
+from embodied.core.storage import fetch_records, is_url
 from embodied.scores import games
 from embodied.scores.folders import find_runs, read_folder
 from embodied.scores.formats import read_file, stem
@@ -15,9 +16,10 @@ from embodied.scores.read import MAX_GAMES, MAX_SEEDS
 from embodied.scores.records import Problem, Run, printable, problems_of
 
 HELP = (
-    "run folder (or a folder of them, nested), score file (upstream's scores.json.gz, "
-    "HarmonyDream's {steps, score} JSON, CSV), or published column paper:NAME (paper:all for "
-    "every one). NAME=SOURCE names the column; SOURCE::METHOD takes one method of several"
+    "run folder (or a folder of them, nested; also s3:// and the like), score file (upstream's "
+    "scores.json.gz, HarmonyDream's {steps, score} JSON, CSV), or published column paper:NAME "
+    "(paper:all for every one). NAME=SOURCE names the column; SOURCE::METHOD takes one method of "
+    "several"
 )
 
 
@@ -175,7 +177,7 @@ def _read(source: str, problems: list[Problem]) -> list[_Part]:
         where, method = where.rsplit("::", 1)
     if where.startswith("paper:") or (where in games.published() and not Path(where).exists()):
         return _published(where, label)
-    path = Path(where).expanduser()
+    path = fetch_records(where) if is_url(where) else Path(where).expanduser()
     if path.is_dir():
         home, found = "", [read_folder(folder) for folder in find_runs(path)]
         if not found:

@@ -107,6 +107,17 @@ def test_wrong_values_are_named(key: str, value: str, message: str) -> None:
         devices.setup(config.make(["debug"], {key: value}).jax)
 
 
+def test_a_gpu_that_is_not_there_names_the_extra(tmp_path: Path) -> None:
+    if any(device.platform == "gpu" for device in jax.devices()):
+        pytest.skip("there is a GPU")
+    words = ["train", "--configs", "debug", "--jax.platform", "gpu", "--logdir", str(tmp_path / "x")]
+    done = subprocess.run(
+        [sys.executable, "-m", "harmony_dreamerv3", *words], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "pip install 'harmony-dreamerv3[cuda]'" in done.stderr
+
+
 def start(logdir: Path, *flags: object) -> subprocess.Popen[str]:
     words = [
         "train", "--configs", "debug", "--logdir", logdir, "--env.dummy.size", 16,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from embodied.core.errors import UserError
 from embodied.run.sweep import Job, JobState, States, plan, status
 from embodied.run.sweep.progress import Progress
 from harmony_dreamerv3 import main as command
@@ -100,6 +101,41 @@ def test_ray_is_asked_for_when_it_is_missing(tmp_path: Path, capsys, monkeypatch
 def row(state: str, step: int, rate: float, seeds: tuple[int, ...] = (0,)) -> status.Row:
     job = Job("a", "dummy_disc", seeds, len(seeds) > 1, (), 1000)
     return status.Row(job, JobState(state), Progress(step=step, rate=rate, updates_rate=rate))
+
+
+def test_storage_goes_with_the_plan(tmp_path: Path, capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    from embodied.core.storage import Storage
+    from embodied.run.sweep import cluster
+
+    url, here = f"file://{tmp_path}/there", tmp_path / "here"
+    given = []
+
+    class Engine:
+        def __init__(self, *args: object) -> None:
+            given.append(args[-1].url)  # type: ignore[attr-defined]
+            raise UserError("enough seen")
+
+    monkeypatch.setattr(cluster, "RayEngine", Engine)
+    ray = ["--engine", "ray"]
+    assert run(*LINE, "--logdir", here, "--storage", url) == 2
+    assert "this needs --engine ray" in capsys.readouterr().err
+    assert run(*LINE, "--logdir", here, "--storage", "s3:/bucket", *ray) == 2
+    assert "expected a URL such as s3://bucket/folder" in capsys.readouterr().err
+    assert not here.exists()
+    assert run(*LINE, "--logdir", here, "--storage", f"{url}/", *ray) == 2
+    assert "enough seen" in capsys.readouterr().err and given == [url]
+    assert list(Storage(url).paths()) == ["sweep/plan.json"]
+    kept = plan.load(here)
+    assert kept is not None and kept.storage == url and len(kept.jobs) == 4
+    assert run("sweep", "--logdir", here, *ray) == 2 and given == [url, url]  # The plan tells.
+    assert run("sweep", "--logdir", here) == 2
+    capsys.readouterr()
+    assert run("sweep", "--logdir", here, "--storage", f"{url}2", *ray) == 2
+    assert f"a sweep with the storage {url}, not {url}2" in capsys.readouterr().err
+    assert run("sweep", "--status", tmp_path / "new", "--storage", url) == 0  # On another machine.
+    assert "4 waiting" in capsys.readouterr().out
+    assert run("sweep", "--status", tmp_path / "none", "--storage", f"{url}2") == 2
+    assert "holds no sweep" in capsys.readouterr().err
 
 
 def test_time_left() -> None:

@@ -8,35 +8,46 @@ import os
 import socket
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from embodied.core.errors import UserError
-from embodied.run.sweep import launch
+from embodied.core.logger import say
+from embodied.core.storage import Storage
+from embodied.run.sweep import launch, remote
 from embodied.run.sweep.plan import FOLDER, Job
 from embodied.run.sweep.runner import Ended
-from embodied.run.sweep.states import RUNNING, States
+from embodied.run.sweep.states import RUNNING, JobState, States
+
+_PATIENCE = 30.0  # Seconds until storage that failed is asked again.
 
 
 class RayEngine:
-    """Runs jobs on a Ray cluster whose nodes all see the sweep's folder under the same path.
+    """Runs jobs on a Ray cluster whose nodes share the sweep's folder, or storage for it.
 
     Ray itself never tries a task again: whoever asks for `poll` does, after a look at what the job
     has reached. A node that dies loses no more than the steps since the last checkpoint.
 
     Args:
-      root: the sweep's folder, on storage that all nodes share.
+      root: the sweep's folder; without `storage` all nodes see it under this path.
       address: of the cluster, or `auto`; None for `$RAY_ADDRESS`, or else a cluster of this
         machine alone.
       share: jobs for each accelerator.
       cpus: processors that a job takes.
+      storage: where runs are kept, if not in `root`.
 
     Raises:
       UserError: when Ray is not installed or the cluster does not answer.
     """
 
     def __init__(
-        self, root: Path, address: str | None = None, share: int = 1, cpus: float = 1.0
+        self,
+        root: Path,
+        address: str | None = None,
+        share: int = 1,
+        cpus: float = 1.0,
+        storage: Storage | None = None,
     ) -> None:
         try:
             import ray
@@ -50,10 +61,13 @@ class RayEngine:
         if self._owner:
             self._connect(address)
         self._root, self._share, self._cpus = root.resolve(), share, cpus
-        self._stop = root.resolve() / FOLDER / f"stop-{uuid.uuid4().hex}"
+        self._storage = storage
+        self._stop = f"{FOLDER}/stop-{uuid.uuid4().hex}"
         # One worker process for each attempt: what an earlier one has left cannot matter.
-        self._attempt = ray.remote(max_retries=0, max_calls=1)(attempt)
+        run: Any = remote.attempt if storage else attempt
+        self._attempt: Any = ray.remote(max_retries=0, max_calls=1)(run)
         self._tasks: dict[Any, Job] = {}
+        self._next = 0.0  # When storage may be asked again.
 
     def _connect(self, address: str | None) -> None:
         local = address is None and "RAY_ADDRESS" not in os.environ
@@ -74,26 +88,44 @@ class RayEngine:
         accelerators = self._ray.cluster_resources().get("GPU", 0) > 0
         gpus = job.devices / self._share if accelerators else 0
         options = self._attempt.options(num_cpus=self._cpus, num_gpus=gpus, name=job.name)
-        self._tasks[options.remote(self._root, job, self._stop, self._share)] = job
+        if self._storage:
+            before = States(self._root).read(job)
+            task = options.remote(self._storage.url, job, before, self._stop, self._share)
+        else:
+            task = options.remote(self._root, job, self._root / self._stop, self._share)
+        self._tasks[task] = job
 
     def poll(self) -> list[Ended]:
         """See `Engine`."""
-        if not self._tasks:
+        if not self._tasks or time.monotonic() < self._next:
             return []
         ready, _ = self._ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=0)
+        if ready and self._storage:
+            try:
+                remote.refresh(self._storage, self._root)
+            except UserError as error:  # Without it nobody knows what the jobs have reached.
+                say(f"warning: {error}; trying again")
+                self._next = time.monotonic() + _PATIENCE
+                return []
         return [self._end(task, self._tasks.pop(task)) for task in ready]
 
     def stop(self) -> None:
         """See `Engine`."""
-        self._stop.parent.mkdir(parents=True, exist_ok=True)
-        self._stop.touch()  # Tasks look for it; those that have not begun end at once.
+        # Tasks look for it; those that have not begun end at once.
+        if self._storage:
+            self._storage.write(self._stop, b"")
+        else:
+            (self._root / FOLDER).mkdir(parents=True, exist_ok=True)
+            (self._root / self._stop).touch()
 
     def close(self) -> None:
         """See `Engine`."""
         if self._tasks:  # After an error of the sweep itself.
             self.stop()
             self._ray.wait(list(self._tasks), num_returns=len(self._tasks))
-        self._stop.unlink(missing_ok=True)
+        if self._storage and self._storage.exists(self._stop):
+            self._storage.remove([self._stop])
+        (self._root / self._stop).unlink(missing_ok=True)
         if self._owner:
             self._ray.shutdown()
 
@@ -121,22 +153,47 @@ def attempt(root: Path, job: Job, stop: Path, share: int) -> int:
     Returns:
       The exit status, negative the number of a signal.
     """
-    from embodied.run.sweep.local import MEMORY
-
     if stop.exists():
         return 0
     store = States(root)
-    device = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return supervise(root, job, share, stop.exists, lambda state: store.write(job, state))
+
+
+def supervise(
+    root: Path,
+    job: Job,
+    share: int,
+    asked: Callable[[], bool],
+    tell: Callable[[JobState], None],
+) -> int:
+    """Starts a job's process on this node and waits for its end.
+
+    Args:
+      root: the sweep's folder, as this node sees it.
+      job: the job.
+      share: jobs for each accelerator.
+      asked: says whether the job is to save and end.
+      tell: is given the job's state as soon as its process runs.
+
+    Returns:
+      The exit status, negative the number of a signal.
+    """
+    from embodied.run.sweep.local import MEMORY
+
     env = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{MEMORY / share:.3f}"} if share > 1 else {}
     process = launch.start(root, job, env)
     state = dataclasses.replace(
-        store.read(job), state=RUNNING, host=socket.gethostname(), pid=process.pid, device=device
+        States(root).read(job),
+        state=RUNNING,
+        host=socket.gethostname(),
+        pid=process.pid,
+        device=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
     )
-    store.write(job, state)
-    asked = False
+    tell(state)
+    stopping = False
     while process.poll() is None:
-        if not asked and stop.exists():
-            asked = True
+        if not stopping and asked():
+            stopping = True
             process.terminate()
         time.sleep(0.2)
     return process.returncode

@@ -74,10 +74,12 @@ class Plan:
     Args:
       shared: the arguments that all jobs have in common; later commands must repeat them.
       jobs: in the order in which they are begun.
+      storage: URL of the folder in object storage that keeps the runs; empty: none does.
     """
 
     shared: tuple[str, ...]
     jobs: tuple[Job, ...]
+    storage: str = ""
 
     def joined(self, other: Plan) -> Plan:
         """Returns the plan of these jobs and those that only another plan has.
@@ -132,7 +134,7 @@ def load(root: Path) -> Plan | None:
             Job(**{**job, "seeds": tuple(job["seeds"]), "arguments": tuple(job["arguments"])})
             for job in body["jobs"]
         ]
-        return Plan(tuple(body["shared"]), tuple(jobs))
+        return Plan(tuple(body["shared"]), tuple(jobs), str(body.get("storage", "")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path} cannot be read ({error!r}); delete it and give the whole command again"
