@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -99,7 +100,7 @@ def test_meshes_have_both_axes() -> None:
     [
         ("jax.platform", "cuda", "expected one of auto, cpu, gpu, tpu"),
         ("jax.precision", "half", "expected one of float32"),
-        ("jax.coordinator", "nowhere", "cannot join"),
+        ("jax.coordinator", "nowhere", "expected host:port or auto"),
     ],
 )
 def test_wrong_values_are_named(key: str, value: str, message: str) -> None:
@@ -110,10 +111,9 @@ def test_wrong_values_are_named(key: str, value: str, message: str) -> None:
 def test_a_gpu_that_is_not_there_names_the_extra(tmp_path: Path) -> None:
     if any(device.platform == "gpu" for device in jax.devices()):
         pytest.skip("there is a GPU")
-    words = ["train", "--configs", "debug", "--jax.platform", "gpu", "--logdir", str(tmp_path / "x")]
-    done = subprocess.run(
-        [sys.executable, "-m", "harmony_dreamerv3", *words], capture_output=True, text=True, cwd=ROOT
-    )
+    words = f"train --configs debug --jax.platform gpu --logdir {tmp_path / 'x'}".split()
+    command = [sys.executable, "-m", "harmony_dreamerv3", *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "pip install 'harmony-dreamerv3[cuda]'" in done.stderr
 
