@@ -48,12 +48,13 @@ def setup(config: JaxConfig) -> list[jax.Device]:
     multihost.join(config)
     try:
         return jax.local_devices()
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:  # JAX asserts that a plugin was installed
         extra = {"gpu": "cuda", "tpu": "tpu"}.get(config.platform)
         hint = f"; install it with: pip install 'harmony-dreamerv3[{extra}]'" if extra else ""
+        reason = "".join(f" ({line})" for line in str(error).splitlines()[:1])
         raise UserError(
             f"--jax.platform {config.platform}: no such device was found{hint}, or use "
-            f"--jax.platform cpu ({str(error).splitlines()[0]})"
+            f"--jax.platform cpu{reason}"
         ) from error
 
 

@@ -73,9 +73,11 @@ def registrations() -> list[Callable[[argparse._SubParsersAction], None]]:
     """Functions that add verbs; none of them imports JAX."""
     from embodied.scores import commands as scores
     from harmony_dreamerv3 import sweep_commands, train_commands
+    from harmony_dreamerv3.analysis import commands as analysis
     from harmony_dreamerv3.interop import commands as interop
 
-    return [train_commands.register, sweep_commands.register, scores.register, interop.register]
+    modules = (train_commands, sweep_commands, scores, analysis, interop)
+    return [module.register for module in modules]
 
 
 if __name__ == "__main__":

@@ -32,6 +32,9 @@ def join(config: JaxConfig) -> None:
     """
     if not config.coordinator or jax.distributed.is_initialized():
         return
+    host, _, port = config.coordinator.rpartition(":")
+    if config.coordinator != "auto" and not (host and port.isdigit()):
+        raise UserError(f"jax.coordinator: expected host:port or auto, got {config.coordinator!r}")
     try:
         if config.coordinator == "auto":
             jax.distributed.initialize()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from embodied.core.env import STANDARD_SPACES, Env, Obs
@@ -11,6 +13,9 @@ from embodied.core.space import Space
 
 class CheckedEnv:
     """Stops at the first observation or action that breaks the contract, naming its key.
+
+    Continuous actions are clipped to their space: a Gaussian policy may draw any number, and its
+    model sees the action clipped likewise.
 
     It costs some ten microseconds a step, and turns a NaN reward or a wrong shape into an error
     at the place where it arises instead of a broken replay or a loss that is not a number.
@@ -30,6 +35,10 @@ class CheckedEnv:
         self.obs_space: dict[str, Space] = env.obs_space
         self.act_space: dict[str, Space] = env.act_space
         self.repeat: int = env.repeat
+        self._drawn = {
+            key: space if space.discrete else dataclasses.replace(space, low=None, high=None)
+            for key, space in env.act_space.items()
+        }
         for key, space in STANDARD_SPACES.items():
             found = self.obs_space.get(key)
             if found is None or (found.dtype, found.shape) != (space.dtype, space.shape):
@@ -64,7 +73,10 @@ class CheckedEnv:
         """
         try:
             if not self._over:
-                self.act_space["action"].check("action", action)
+                self._drawn["action"].check("action", action)
+                space = self.act_space["action"]
+                if not space.discrete:
+                    action = np.clip(action, space.low, space.high)
             obs = self._env.step(action)
             self._check(obs)
         except UserError as error:

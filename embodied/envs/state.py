@@ -44,7 +44,9 @@ def unpack(data: bytes) -> Any:
     try:
         arrays = safetensors.numpy.load(data)
         return _decode(json.loads(arrays[_TREE].tobytes()), arrays)
-    except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
+    except (
+        safetensors.SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError
+    ) as error:  # fmt: skip
         raise UserError(
             f"the saved environment state is damaged ({error}); go back to an older checkpoint"
         ) from error

@@ -5,8 +5,8 @@
 
 Without `--command` it runs the real loop, environment and replay with a learner of a few numbers
 that remembers every batch. A kill is SIGKILL, or SIGTERM with `--term`, at a moment drawn
-from the duration of the undisturbed run, of which `--after` spares the first seconds, in which
-Python and JAX start.
+from the undisturbed run, in its seconds of processor time, so that it does not matter how busy the
+machine is; `--after` spares the first of them, in which Python and JAX start.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import hashlib
 import json
+import math
+import os
 import random
+import resource
 import shlex
 import shutil
 import signal
@@ -27,18 +29,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 from fake_learner import FakeLearner  # noqa: E402
+from fingerprints import fingerprint  # noqa: E402
 
 import embodied.envs  # noqa: E402
-from embodied.core.checkpoint import Checkpoints, Saved  # noqa: E402
 from embodied.core.env import Env  # noqa: E402
-from embodied.core.files import decode  # noqa: E402
-from embodied.core.records import FILES  # noqa: E402
 from embodied.run import RunConfig, train_eval  # noqa: E402
 
 SETTINGS: dict[str, Any] = {
@@ -54,58 +52,6 @@ SETTINGS: dict[str, Any] = {
     "save_every": 50,
     "video_length": 0,
 }
-
-
-def fingerprint(folder: Path) -> dict[str, str]:
-    """Returns a SHA-256 for each part of a run folder that has to repeat.
-
-    Args:
-      folder: of one member.
-
-    Returns:
-      By part: `learner`, `loop` (observations, environments, policy state), `state` (counters,
-      means), `replay`, and the records.
-    """
-    found = Checkpoints(folder, [folder]).load()
-    assert found, f"no checkpoint in {folder}"
-    saved = found[0]
-    state = {key: value for key, value in saved.state.items() if key != "replay"}
-    parts = {
-        "state": _hash(json.dumps(state, sort_keys=True).encode()),
-        "replay": _replay(saved),
-    }
-    for name in ("learner", "loop"):
-        path = saved.files[f"{name}.safetensors"]
-        parts[name] = _arrays(decode(path.read_bytes(), path))
-    return parts | {name: _hash((folder / name).read_bytes()) for name in FILES}
-
-
-def _replay(saved: Saved) -> str:
-    """Hashes the live transitions in their order, however they are spread over files."""
-    counts, ring = saved.state["replay"]["counts"], saved.state["replay"]["ring"]
-    rows: dict[str, list[np.ndarray]] = {}
-    for chunk in saved.state["replay"]["chunks"]:
-        path = saved.folder / "replay" / chunk["name"]
-        arrays, start = decode(path.read_bytes(), path), 0
-        for stream, (first, last) in enumerate(zip(chunk["first"], chunk["last"])):
-            dead = max(0, min(last, counts[stream] - ring) - first)
-            for name, array in arrays.items():
-                part = array[start + dead : start + last - first]
-                rows.setdefault(f"{stream}/{name}", []).append(part)
-            start += last - first
-    return _arrays({name: np.concatenate(parts) for name, parts in rows.items()})
-
-
-def _arrays(arrays: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
-    return digest.hexdigest()
-
-
-def _hash(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def child_command(settings: dict[str, Any]) -> list[str]:
@@ -157,7 +103,7 @@ def disturb(
       command: with `{logdir}` for the folder.
       folder: of the run.
       kills: most kills before it is left alone; it may end before all are spent.
-      moments: earliest and latest second of a kill.
+      moments: earliest and latest second of a kill, in processor time.
       rng: draws the moments.
       term: send SIGTERM instead of SIGKILL.
       tally: counts the kills that hit the running process.
@@ -166,18 +112,32 @@ def disturb(
     while True:
         before = len(_log(folder))
         process = _start(command, folder)
-        try:
-            process.wait(timeout=rng.uniform(*moments) if tally.kills < most else None)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGTERM if term else signal.SIGKILL)
-            process.wait()
-            tally.note(folder, _log(folder)[before:])
-            if term and process.returncode not in (0, -signal.SIGTERM):
-                raise RuntimeError(_log(folder)[-3000:]) from None
-            continue
-        if process.returncode:
-            raise RuntimeError(f"exit code {process.returncode}:\n{_log(folder)[-3000:]}")
-        return
+        moment = rng.uniform(*moments) if tally.kills < most else math.inf
+        if not _reaches(process, moment, rng.uniform(0, 0.1)):
+            if process.returncode:
+                raise RuntimeError(f"exit code {process.returncode}:\n{_log(folder)[-3000:]}")
+            return
+        process.send_signal(signal.SIGTERM if term else signal.SIGKILL)
+        process.wait()
+        tally.note(folder, _log(folder)[before:])
+        if term and process.returncode not in (0, -signal.SIGTERM):
+            raise RuntimeError(_log(folder)[-3000:])
+
+
+def _reaches(process: subprocess.Popen[bytes], moment: float, more: float) -> bool:
+    """Waits until a process has worked so many seconds and `more` have passed; False: it ended."""
+    while process.poll() is None:
+        if _worked(process.pid) >= moment:
+            time.sleep(more)  # A process that waits for the disk does not work.
+            return process.poll() is None
+        time.sleep(0.01)
+    return False
+
+
+def _worked(process: int) -> float:
+    """Returns the seconds of processor time that a process that was not waited for has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
@@ -209,7 +169,7 @@ def compare(
       seed: of the moments.
       term: send SIGTERM instead of SIGKILL.
       members: when above 1, the run folders are `{logdir}/seed-<n>`.
-      after: earliest second of a kill.
+      after: earliest second of a kill, in processor time.
 
     Returns:
       What the kills hit; all were survived.
@@ -218,10 +178,11 @@ def compare(
       AssertionError: naming the parts that differ.
     """
     rng, tally = random.Random(seed), Tally()
-    start = time.monotonic()
+    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     disturb(command, base / "plain", 0, (0, 0), rng, term, tally)
-    seconds = time.monotonic() - start
-    print(f"  the undisturbed run took {seconds:.0f} s", flush=True)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    print(f"  the undisturbed run took {seconds:.1f} s of processor time", flush=True)
     inner = [f"seed-{n}" for n in range(members)] if members > 1 else ["."]
     wanted = [fingerprint(base / "plain" / name) for name in inner]
     while (done := tally.kills) < kills:
@@ -258,7 +219,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
-    parser.add_argument("--after", type=float, default=0, help="earliest second of a kill")
+    parser.add_argument("--after", type=float, default=0, help="earliest kill, in seconds of work")
     parser.add_argument("--task", default="dummy_disc")
     parser.add_argument("--options", default="{}", help="JSON of the environment's options")
     parser.add_argument("--settings", default="{}", help="JSON of RunConfig fields")

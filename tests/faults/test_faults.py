@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_learner import FakeLearner
-from harness import SETTINGS, child_command, compare, fingerprint
+from fingerprints import fingerprint
+from harness import SETTINGS, child_command, compare
 from small import lines, make_env, make_learner, train
 
 from embodied.core.env import Env

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import fingerprint
+from fingerprints import fingerprint
 from small import train
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import compare, fingerprint
+from fingerprints import fingerprint
+from harness import compare
 from test_full_disk import Disk, disk
 
 __all__ = ["disk"]

@@ -99,7 +99,7 @@ def test_meshes_have_both_axes() -> None:
     [
         ("jax.platform", "cuda", "expected one of auto, cpu, gpu, tpu"),
         ("jax.precision", "half", "expected one of float32"),
-        ("jax.coordinator", "nowhere", "cannot join"),
+        ("jax.coordinator", "nowhere", "expected host:port or auto"),
     ],
 )
 def test_wrong_values_are_named(key: str, value: str, message: str) -> None:

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from harmony_dreamerv3.main import main
 
@@ -58,12 +61,15 @@ def test_wrong_values_are_refused(
     assert not (folder / "checkpoints").exists()
 
 
-def test_no_accelerator_names_the_extra(tmp_path: Path) -> None:
-    argv = ["train", "--configs", "debug", "--jax.platform", "tpu", "--logdir", str(tmp_path / "r")]
+@pytest.mark.parametrize(("platform", "extra"), [("tpu", "tpu"), ("gpu", "cuda")])
+def test_no_accelerator_names_the_extra(platform: str, extra: str, tmp_path: Path) -> None:
+    if any(device.platform == platform for device in jax.devices()):
+        pytest.skip(f"there is a {platform}")
+    argv = f"train --configs debug --jax.platform {platform} --logdir {tmp_path / 'r'}".split()
     command = [sys.executable, "-m", "harmony_dreamerv3", *argv]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
-    assert "harmony-dreamerv3[tpu]" in done.stderr
+    assert f"harmony-dreamerv3[{extra}]" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -125,3 +131,16 @@ def test_train_resume_eval_and_refusal(capsys: pytest.CaptureFixture[str], tmp_p
     assert sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*")) == before
     assert main(["eval", str(folder), "--episodes", "3"]) == 0
     assert "n = 3" in capsys.readouterr().out
+
+
+def test_continuous_actions_beyond_their_bounds(tmp_path: Path) -> None:
+    pytest.importorskip("dm_control")
+    argv = (
+        f"train --configs debug --task dmc_cartpole_swingup --logdir {tmp_path} --jax.platform cpu "
+        "--env.dmc.image False --run.steps 120 --run.train_fill 20 --run.eval_every 60 "
+        "--run.video_length 0 --run.save_every 120"
+    ).split()
+    assert main(argv) == 0
+    # A Gaussian policy draws beyond [-1, 1]; the replay holds what it drew.
+    arrays = [load_file(path)["action"] for path in (tmp_path / "replay").glob("*.safetensors")]
+    assert np.abs(np.concatenate(arrays)).max() > 1

@@ -21,6 +21,7 @@ class Scripted:
         self.act_space = {"action": Space(np.float32, (2,), -1, 1)}
 
     def step(self, action):
+        self.action = action
         return self.script.pop(0)
 
     def save(self):
@@ -72,8 +73,24 @@ def test_names_task_and_key(script, words):
         env.step(ACTION)
 
 
-def test_checks_the_action_except_at_a_reset():
+@pytest.mark.parametrize("action", [(0, np.nan), (0, 0, 0)])
+def test_checks_the_action_except_at_a_reset(action):
     env = CheckedEnv(Scripted(FIRST, obs()), "task")
+    env.step(None)
+    with pytest.raises(UserError, match=r"^task: 'action'"):
+        env.step(np.array(action, np.float32))
+
+
+def test_clips_continuous_actions_only():
+    inner = Scripted(FIRST, obs(), FIRST, obs())
+    env = CheckedEnv(inner, "task")
+    env.step(None)
+    drawn = np.array([0.5, -2], np.float32)
+    env.step(drawn)
+    np.testing.assert_array_equal(inner.action, [0.5, -1])
+    np.testing.assert_array_equal(drawn, [0.5, -2])
+    inner.act_space = {"action": Space(np.float32, (2,), 0, 1, discrete=True)}
+    env = CheckedEnv(inner, "task")
     env.step(None)
     with pytest.raises(UserError, match=r"^task: 'action'.*2\.0"):
         env.step(np.array([0, 2], np.float32))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import fingerprint
+from fingerprints import fingerprint
 from small import lines, make_env, make_learner, train
 
 from embodied.core.env import Env

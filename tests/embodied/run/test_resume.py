@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_learner import FakeLearner
-from harness import fingerprint
+from fingerprints import fingerprint
 from small import folders, lines, make_env, make_learner, train
 
 from embodied.core.env import Env

@@ -1,0 +1,54 @@
+"""What an analysis found, in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def describe(result: Mapping[str, Any]) -> str:
+    """Returns a table with one row for each method, and what to know about it.
+
+    Args:
+      result: what `analysis.json` holds.
+    """
+    reward, options = result["reward"], result["options"]
+    sparse = result["reward_scale"]["sparse"]
+    columns = {"reward MSE": "mse", "right": "right"}
+    if sparse:
+        columns |= {"MSE, paying steps": "rewarding_mse", "precision": "precision"}
+        columns |= {"recall": "recall"}
+    states = [(key, where) for key in result["state"] for where in ("observed", "predicted")]
+    head = ["method", *columns, *(f"R² of {key}, {where}" for key, where in states)]
+    rows = [head]
+    for name, found in {**reward["methods"], "(mean reward)": reward["constant"]}.items():
+        row = [name, *(estimate(found[key]) for key in columns.values())]
+        for key, where in states:
+            known = result["state"][key].get(name)
+            row.append(number(known[where]["r2"]) if known else "")
+        rows.append(row)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines = ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths)).rstrip() for row in rows]
+    paying = f", {reward['rewarding_steps']:,} of them paying" if sparse else ""
+    lines.append(
+        f"after {options['observed']} observed steps, over {options['predicted']} predicted ones: "
+        f"{reward['predicted_steps']:,} held-out steps{paying}; right within "
+        f"{result['reward_scale']['tolerance']:.3g}; 95% intervals over seeds and episodes"
+    )
+    for name, tasks in result["sigma"].items():
+        if tasks:
+            told = ", ".join(f"{task} {found['distance']:+.2f}" for task, found in tasks.items())
+            lines.append(f"{name}: log σ - log σ* at the end: {told}")
+    return "\n".join(lines)
+
+
+def estimate(found: Mapping[str, float | None]) -> str:
+    """Returns `mean [low, high]`."""
+    if found["low"] is None:
+        return number(found["mean"])
+    return f"{number(found['mean'])} [{number(found['low'])}, {number(found['high'])}]"
+
+
+def number(value: float | None) -> str:
+    """Returns three digits, or a dash."""
+    return "–" if value is None else f"{value:.3g}"
