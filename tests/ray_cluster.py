@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 600.0  # Seconds; Ray itself waits 30 for a node, which takes 4 on an idle machine.
+PATIENCE = 120.0  # Seconds; Ray itself waits 30 for a node, which takes 4 on an idle machine.
 
 
 def node() -> dict[str, int]:
-    """Returns options of a node; one that knows its agents' ports does not wait for them."""
+    """Returns options of a node; one that knows its agents' ports waits for fewer of them."""
     names = (
         "metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port",
         "runtime_env_agent_port",
