@@ -83,9 +83,8 @@ class Runtime:
     # Acting
 
     def initial_carry(self, rows: int) -> Any:
-        """Returns the policy's state for `[N, rows]` environments."""
-        carry = self.agent.initial_carry(rows)
-        return self._place(jax.tree.map(lambda x: jnp.stack([x] * self.size), carry))
+        """Returns the policy's state of `[N, rows]` environments."""
+        return self._place(self._carry(rows))
 
     def act(
         self,
@@ -181,8 +180,9 @@ class Runtime:
 
     def load_carry(self, arrays: list[Arrays]) -> Any:
         """Returns the carry that `save_carry` was given."""
-        rows = len(arrays[0]["deter"])
-        return self._place(members.unflat(self.initial_carry(rows), arrays, self.size))
+        rows = len(arrays[0]["deter"])  # A file may claim any number, so nothing is made of it.
+        template = jax.eval_shape(lambda: self._carry(rows))
+        return self._place(members.unflat(template, arrays, self.size))
 
     def save_snapshot(self, policy: Any) -> list[Arrays]:
         """Returns a snapshot as flat dicts."""
@@ -253,6 +253,9 @@ class Runtime:
             "world_model": {name: model[name] for name in ("encoder", "rssm")},
             "actor": self.state.params["actor"],
         }
+
+    def _carry(self, rows: int) -> Any:
+        return jax.tree.map(lambda x: jnp.stack([x] * self.size), self.agent.initial_carry(rows))
 
     def _place(self, tree: Any) -> Any:
         return jax.device_put(tree, self._shard_state)

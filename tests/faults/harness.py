@@ -234,10 +234,13 @@ def main() -> None:
     settings = {"task": args.task, "options": json.loads(args.options), "members": args.members}
     settings |= SETTINGS | json.loads(args.settings)
     command = shlex.split(args.command) if args.command else [*child_command(settings), "{logdir}"]
-    with tempfile.TemporaryDirectory() as base:
-        tally = compare(
-            command, Path(base), args.kills, args.seed, args.term, args.members, args.after
-        )
+    base = Path(tempfile.mkdtemp())
+    try:
+        tally = compare(command, base, args.kills, args.seed, args.term, args.members, args.after)
+    except AssertionError:
+        print(f"the folders are kept in {base}")
+        raise
+    shutil.rmtree(base)
     print(f"{tally} survived, every run identical to the undisturbed one")
 
 

@@ -83,6 +83,12 @@ def test_a_snapshot_stays_while_training_goes_on(runtime: Runtime) -> None:
     assert same(runtime.save_carry(loaded)[0], runtime.save_carry(carry)[0])
 
 
+def test_a_carry_that_claims_many_rows_takes_no_memory(runtime: Runtime) -> None:
+    claim = {key: np.zeros((2**40, 0), np.float32) for key in ("deter", "stoch", "action")}
+    with pytest.raises(UserError, match="shape"):
+        runtime.load_carry([claim])
+
+
 def test_a_loss_that_is_not_finite_freezes_and_is_named(runtime: Runtime) -> None:
     saved = runtime.save()
     batch = tiny.make_batch(runtime.agent)
