@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from embodied.scores import stats
-from embodied.scores.style import COLORS, GREY, new_figure, save, styled
+from embodied.scores.style import COLORS, GREY, log_axis, new_figure, save, styled
 from harmony_dreamerv3 import training
 
 KEPT = ("train/loss/", "train/balance/", "train/grad_share/", "train/policy_entropy")
@@ -123,7 +123,7 @@ def draw_balance(runs: Mapping[str, list[Run]]) -> Any:
                     color = COLORS[index % len(COLORS)]
                     dashes = "--" if index >= len(COLORS) else "-"
                     axis.plot(x, y, dashes, color=color, linewidth=0.6, alpha=0.8)
-            axis.set_yscale("log")
+            log_axis(axis)
             axis.set_title(f"{title}, {task}")
     for axis in axes[2]:
         axis.axhline(1, color=GREY, linestyle="--", linewidth=0.8)

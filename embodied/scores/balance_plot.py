@@ -12,7 +12,7 @@ import numpy as np
 
 from embodied.core.errors import UserError
 from embodied.scores.read import BadFile, read_jsonl
-from embodied.scores.style import COLORS, GREY, LINES, new_figure, styled
+from embodied.scores.style import COLORS, GREY, LINES, log_axis, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,23 +135,7 @@ def _over_time(
         axes.set_xticks([])
         axes.set_yticks([])
     elif log:
-        _log_axis(axes)
-
-
-def _log_axis(axes: Axes) -> None:
-    """Makes y logarithmic over at least one decade, so that noise does not look like news."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    if high < 10 * low:
-        middle = math.sqrt(low * high)
-        low, high = middle / math.sqrt(10), middle * math.sqrt(10)
-        axes.set_ylim(low, high)
-    if high < 300 * low:  # powers of ten alone would label one or two ticks
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        log_axis(axes)
 
 
 def _distance(record: Record) -> dict[str, Series]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 from embodied.core.errors import UserError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -52,6 +54,22 @@ def look(index: int) -> dict[str, Any]:
     """Returns colour, line and marker of the column of that number."""
     turn = index % len(COLORS)
     return {"color": COLORS[turn], "linestyle": LINES[turn], "marker": MARKERS[turn]}
+
+
+def log_axis(axes: Axes) -> None:
+    """Makes y logarithmic over at least one decade, so that noise does not look like news."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if high < 10 * low:
+        middle = math.sqrt(low * high)
+        low, high = middle / math.sqrt(10), middle * math.sqrt(10)
+        axes.set_ylim(low, high)
+    if high < 300 * low:  # powers of ten alone would label one or two ticks
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def save(figure: Figure, path: Path) -> None:

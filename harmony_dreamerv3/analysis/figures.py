@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embodied.scores.style import COLORS, GREY, look, new_figure, save, styled
+from embodied.scores.style import COLORS, GREY, log_axis, look, new_figure, save, styled
 from harmony_dreamerv3.analysis import files, strip_figure
 
 if TYPE_CHECKING:
@@ -151,7 +150,7 @@ def training(result: Record, updates: Sequence[Record]) -> Figure:
             axes.set_visible(False)
         for axes, (title, read) in zip(panels[0], LOSSES.items()):
             _curves(axes, updates, methods, read)
-            _log_axis(axes)
+            log_axis(axes)
             axes.set_title(title)
         for axes, task in zip(panels[-1], tasks):
             axes.set_visible(True)
@@ -212,22 +211,6 @@ def _curves(
             for points in every:
                 axes.plot(points[:, 0], points[:, 1], color=color, linewidth=0.6, alpha=0.4)
         axes.plot(every[0, :, 0], every[:, :, 1].mean(0), color=color, linewidth=1.4)
-
-
-def _log_axis(axes: Axes) -> None:
-    """Makes y logarithmic over at least one decade, so that noise does not look like news."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    if high < 10 * low:
-        middle = math.sqrt(low * high)
-        low, high = middle / math.sqrt(10), middle * math.sqrt(10)
-        axes.set_ylim(low, high)
-    if high < 300 * low:  # Powers of ten alone would label one or two ticks.
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _columns(estimates: Sequence[Mapping[str, float | None]]) -> list[np.ndarray]:

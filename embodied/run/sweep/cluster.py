@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
-import socket
 import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ from embodied.core.storage import Storage
 from embodied.run.sweep import launch, remote
 from embodied.run.sweep.plan import FOLDER, Job
 from embodied.run.sweep.runner import Ended
-from embodied.run.sweep.states import RUNNING, JobState, States
+from embodied.run.sweep.states import States
 
 _PATIENCE = 30.0  # Seconds until storage that failed is asked again.
 
@@ -156,44 +153,4 @@ def attempt(root: Path, job: Job, stop: Path, share: int) -> int:
     if stop.exists():
         return 0
     store = States(root)
-    return supervise(root, job, share, stop.exists, lambda state: store.write(job, state))
-
-
-def supervise(
-    root: Path,
-    job: Job,
-    share: int,
-    asked: Callable[[], bool],
-    tell: Callable[[JobState], None],
-) -> int:
-    """Starts a job's process on this node and waits for its end.
-
-    Args:
-      root: the sweep's folder, as this node sees it.
-      job: the job.
-      share: jobs for each accelerator.
-      asked: says whether the job is to save and end.
-      tell: is given the job's state as soon as its process runs.
-
-    Returns:
-      The exit status, negative the number of a signal.
-    """
-    from embodied.run.sweep.local import MEMORY
-
-    env = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{MEMORY / share:.3f}"} if share > 1 else {}
-    process = launch.start(root, job, env)
-    state = dataclasses.replace(
-        States(root).read(job),
-        state=RUNNING,
-        host=socket.gethostname(),
-        pid=process.pid,
-        device=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
-    )
-    tell(state)
-    stopping = False
-    while process.poll() is None:
-        if not stopping and asked():
-            stopping = True
-            process.terminate()
-        time.sleep(0.2)
-    return process.returncode
+    return launch.supervise(root, job, share, stop.exists, lambda state: store.write(job, state))

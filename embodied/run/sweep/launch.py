@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from embodied.core.errors import UserError
 from embodied.core.lock import Lock
 from embodied.run.sweep import guard
 from embodied.run.sweep.plan import FOLDER, Job
+from embodied.run.sweep.states import RUNNING, JobState, States
+
+# What jobs that share an accelerator may take of its memory, all together.
+MEMORY = 0.9
 
 
 def log_path(root: Path, job: Job) -> Path:
@@ -72,3 +77,45 @@ def busy(root: Path, job: Job) -> bool:
     except UserError:
         return True
     return False
+
+
+def memory_share(share: int) -> dict[str, str]:
+    """Returns what JAX is told so that `share` jobs fit into an accelerator's memory."""
+    return {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{MEMORY / share:.3f}"} if share > 1 else {}
+
+
+def supervise(
+    root: Path,
+    job: Job,
+    share: int,
+    asked: Callable[[], bool],
+    tell: Callable[[JobState], None],
+) -> int:
+    """Starts a job's process on this node and waits for its end.
+
+    Args:
+      root: the sweep's folder, as this node sees it.
+      job: the job.
+      share: jobs for each accelerator.
+      asked: says whether the job is to save and end.
+      tell: is given the job's state as soon as its process runs.
+
+    Returns:
+      The exit status, negative the number of a signal.
+    """
+    process = start(root, job, memory_share(share))
+    state = dataclasses.replace(
+        States(root).read(job),
+        state=RUNNING,
+        host=socket.gethostname(),
+        pid=process.pid,
+        device=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+    )
+    tell(state)
+    stopping = False
+    while process.poll() is None:
+        if not stopping and asked():
+            stopping = True
+            process.terminate()
+        time.sleep(0.2)
+    return process.returncode

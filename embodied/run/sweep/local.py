@@ -15,9 +15,6 @@ from embodied.run.sweep.plan import Job
 from embodied.run.sweep.runner import Ended
 from embodied.run.sweep.states import RUNNING, JobState, States
 
-# What jobs that share an accelerator may take of its memory, all together.
-MEMORY = 0.9
-
 
 @dataclasses.dataclass
 class _Attempt:
@@ -57,11 +54,9 @@ class LocalEngine:
     def start(self, job: Job) -> None:
         """See `Engine`."""
         devices = self._groups.pop(0)
-        env = {}
+        env = launch.memory_share(self._share)
         if self._named:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
-        if self._share > 1:
-            env["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{MEMORY / self._share:.3f}"
         process = launch.start(self._root, job, env)
         before = self._states.read(job)
         state = JobState(

@@ -119,8 +119,6 @@ def attempt(url: str, job: Job, before: JobState, stop: str, share: int) -> int:
     Returns:
       The exit status, negative the number of a signal.
     """
-    from embodied.run.sweep.cluster import supervise
-
     storage = Storage(url)
     if storage.exists(stop):
         return 0
@@ -139,7 +137,7 @@ def attempt(url: str, job: Job, before: JobState, stop: str, share: int) -> int:
             follow.start()
 
         try:
-            code = supervise(root, job, share, asked.is_set, tell)
+            code = launch.supervise(root, job, share, asked.is_set, tell)
         finally:
             over.set()
             if follow.is_alive():
