@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import jax
+import jaxlib
 import numpy as np
 
 from embodied.core.errors import UserError
@@ -69,6 +70,17 @@ def use_cache(folder: Path | None = None) -> None:
     path = Path(chosen) if chosen else Path(base) / "harmony_dreamerv3" / "jax"
     jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def machine() -> str:
+    """Describes what the last digits of results depend on: devices, threads of a CPU, versions."""
+    device = jax.local_devices()[0]
+    kind = f"{jax.device_count()} {device.device_kind} ({device.platform})"
+    if device.platform == "cpu":
+        # XLA splits sums over the processors that it may use when it starts.
+        usable = getattr(os, "sched_getaffinity", None)
+        kind += f", {len(usable(0)) if usable else os.cpu_count()} processors"
+    return f"{kind}, jax {jax.__version__}, jaxlib {jaxlib.__version__}"
 
 
 def mesh(population: int, data: int) -> jax.sharding.Mesh:

@@ -49,6 +49,7 @@ class Runtime:
         self.agent = Agent(config, dict(obs_space), dict(act_space))
         self.size = len(seeds)
         self.seeds = tuple(int(seed) for seed in seeds)
+        self.machine = devices.machine()
         self.mesh = devices.mesh(config.jax.population_devices, config.jax.data_devices)
         self._check_mesh()
         self._shard_state = NamedSharding(self.mesh, P("population"))

@@ -22,9 +22,12 @@ class Learner(Protocol):
 
     Attributes:
       size: N, the number of members.
+      machine: what the last digits of its numbers depend on beside its inputs: device, threads,
+        versions.
     """
 
     size: int
+    machine: str
 
     def initial_carry(self, rows: int) -> Any:
         """Returns the policy's state before the first observation, for [N, rows] environments."""

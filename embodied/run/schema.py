@@ -16,6 +16,7 @@ _STATE: dict[str, Any] = {
     "seed": range(2**63),
     "batch_length": _COUNT,
     "run.envs": _COUNT,
+    "machine": str,
     "step": _COUNT,
     "updates": _COUNT,
     "episodes": _COUNT,

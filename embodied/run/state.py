@@ -87,6 +87,12 @@ class RunState:
             self._load(saved)
             self._saved = (self.step, self.pending is not None)
             say(f"continuing from the checkpoint of step {self.step:,} in {self.setup.root}")
+            then, now = saved[0].state["machine"], self.setup.learner.machine
+            if then != now:
+                say(
+                    f"warning: it was computed on {then}, and goes on on {now}: the last digits of "
+                    "its numbers will differ from those of an undisturbed run"
+                )
 
     def mask(self) -> np.ndarray:
         """Returns which environments take part, bool [N, E]."""
@@ -167,6 +173,7 @@ class RunState:
             "seed": int(self.setup.seeds[n]),
             "batch_length": self.setup.batch_length,
             "run.envs": self.setup.run.envs,
+            "machine": self.setup.learner.machine,
             "step": self.step,
             "updates": self.updates,
             "episodes": self.episodes[n],

@@ -25,6 +25,7 @@ class FakeLearner:
         self, seeds: list[int], act_space: Space, fail_at: Mapping[int, int] | None = None
     ) -> None:
         self.size = len(seeds)
+        self.machine = "none"
         self._seeds = seeds
         self._space = act_space
         self._fail_at = dict(fail_at or {})

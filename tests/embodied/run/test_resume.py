@@ -103,6 +103,17 @@ def test_a_finished_run_is_left_alone_and_can_be_made_longer(tmp_path: Path) -> 
         assert fingerprint(tmp_path / "short")[part] == fingerprint(tmp_path / "long")[part]
 
 
+def test_a_resume_elsewhere_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(tmp_path, make_learner((3,)), (3,), steps=40)
+    train(tmp_path, make_learner((3,)), (3,), steps=60)
+    assert "last digits" not in capsys.readouterr().out
+    learner = make_learner((3,))
+    learner.machine = "another"
+    train(tmp_path, learner, (3,), steps=80)
+    said = capsys.readouterr().out
+    assert "computed on none, and goes on on another: the last digits" in said
+
+
 def test_sigterm_saves_where_it_comes(tmp_path: Path) -> None:
     learner = make_learner(cls=Fragile)
     learner.left, learner.kill = 40, signal.SIGTERM
