@@ -107,6 +107,20 @@ def test_wrong_values_are_named(key: str, value: str, message: str) -> None:
         devices.setup(config.make(["debug"], {key: value}).jax)
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux only")
+def test_the_machine_counts_the_processors_that_may_be_used() -> None:
+    program = """
+import os
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+from harmony_dreamerv3 import devices
+print(devices.machine())
+"""
+    env = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=True)
+    assert "(cpu), 1 processors, jax" in done.stdout
+
+
 def start(logdir: Path, *flags: object) -> subprocess.Popen[str]:
     words = [
         "train", "--configs", "debug", "--logdir", logdir, "--env.dummy.size", 16,
