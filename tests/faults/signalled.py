@@ -52,6 +52,17 @@ class Compilation(logging.Handler):
             print("compiled", flush=True)
 
 
+def at_start() -> None:
+    """Sends the signal before the learner is made."""
+    make = Runtime.__init__
+
+    def making(self: Runtime, *args: Any) -> None:
+        send()
+        make(self, *args)
+
+    Runtime.__init__ = making  # type: ignore[method-assign]
+
+
 def in_evaluation() -> None:
     """Sends the signal at the tenth action of the second evaluation."""
     act, steps, count = Runtime.act, set(), [0]
@@ -86,7 +97,7 @@ def main() -> int:
     """Prepares the moment, then runs the command line."""
     moment, *words = sys.argv[1:]
     if moment == "start":
-        Compilation("init")
+        at_start()
     elif moment == "compilation":
         Compilation("train_members")
     elif moment == "evaluation":
