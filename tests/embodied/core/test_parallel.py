@@ -188,7 +188,15 @@ def test_a_restart_does_not_repeat_the_same_episodes():
     env.close()
 
 
-def test_an_interrupted_step_does_not_answer_the_next_question(faulty):
+@pytest.fixture
+def interruptible():
+    """Obeys SIGINT, and so do processes from here, where a job in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupted_step_does_not_answer_the_next_question(faulty, interruptible):
     env = ProcessEnv(functools.partial(faulty, "hang", 1), "dummy_faulty", timeout=5.0)
     env.step(ACTION)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
@@ -202,7 +210,7 @@ def test_an_interrupted_step_does_not_answer_the_next_question(faulty):
 
 
 @pytest.mark.parametrize("end", ["exit", "kill", "interrupt"])
-def test_no_process_outlives_the_parent(tmp_path, end):
+def test_no_process_outlives_the_parent(tmp_path, interruptible, end):
     script = tmp_path / "parent.py"
     script.write_text(
         textwrap.dedent(
