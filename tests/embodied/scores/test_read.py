@@ -20,8 +20,8 @@ def test_reads_json_packed_or_not(tmp_path):
     ("name", "data", "reason"),
     [
         ("a.json.gz", b"[1]", "not a gzip file"),
-        ("a.json.gz", gzip.compress(b"[1]" * 999)[:-12], "cut short"),
-        ("a.json.gz", gzip.compress(b"[1]")[:10] + b"\xff" * 20, "damaged"),
+        ("a.json.gz", gzip.compress(b"[1]" * 999, mtime=0)[:-12], "cut short"),
+        ("a.json.gz", gzip.compress(b"[1]", mtime=0)[:10] + b"\xff" * 20, "damaged"),
         ("a.json", b'{"steps": [1, 2', "not JSON, perhaps cut short"),
         ("a.json", b"[" * 100_000, "not JSON"),
         ("a.json", b"[" + b"9" * 5000 + b"]", "not JSON"),
