@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
+# Seconds in which signals count as one request. The kernel repeats a parent's death signal while the
+# threads of the parent die one after another.
+_ONE_REQUEST = 1.0
+
 
 class StopFlag:
-    """Remembers SIGTERM or SIGINT while its `with` block runs; a second one acts as usual.
+    """Remembers SIGTERM or SIGINT while its `with` block runs; one more, a second later, acts as usual.
 
     Outside the main thread, where signals cannot be caught, it stays silent.
     """
 
     def __init__(self) -> None:
         self.name: str | None = None
+        self._since = 0.0
         self._before: dict[signal.Signals, Any] = {}
 
     def __bool__(self) -> bool:
@@ -33,6 +39,8 @@ class StopFlag:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.name = signal.Signals(number).name
-        for other, handler in self._before.items():
-            signal.signal(other, handler)
+        if self.name is None:
+            self.name, self._since = signal.Signals(number).name, time.monotonic()
+        elif time.monotonic() - self._since >= _ONE_REQUEST:
+            self.__exit__()
+            signal.raise_signal(number)

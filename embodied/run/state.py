@@ -83,6 +83,7 @@ class RunState:
             for records in self.records:
                 records.load(dict.fromkeys(FILES, b""), None)
             self.save()
+            self.check(wait=True)  # No record may come before something to continue from.
         else:
             self._load(saved)
             self._saved = (self.step, self.pending is not None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from fake_learner import FakeLearner
 from fingerprints import fingerprint
 from small import folders, lines, make_env, make_learner, train
 
+from embodied.core.checkpoint import Checkpoints
 from embodied.core.env import Env
 from embodied.core.errors import UserError
 
@@ -55,6 +57,22 @@ def disturbed(root: Path, seeds: tuple[int, ...], rng: random.Random, **settings
         except Crash:
             pass
     raise AssertionError("never finished")
+
+
+def test_no_record_comes_before_the_first_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, save = [], Checkpoints.save
+
+    def slow(self: Checkpoints, step: int, parts: Any) -> None:
+        if not found:
+            time.sleep(0.3)  # Time for many steps, if training went on.
+            found.append([path.stat().st_size for path in tmp_path.glob("*.jsonl")])
+        save(self, step, parts)
+
+    monkeypatch.setattr(Checkpoints, "save", slow)
+    assert train(tmp_path)["finished"]
+    assert found and not any(found[0])
 
 
 @pytest.mark.parametrize(
