@@ -38,7 +38,8 @@ def update(agent: Agent) -> dict[str, float]:
         "heads": rows * 3 * (mlp["reward"] + mlp["cont"]),
         "imagine": starts * prior,
         "imagine actor": (starts + rows) * mlp["actor"],
-        "actor loss": starts * 3 * mlp["actor"] - starts * wm.feature_size * c.actor.units,
+        # Its forward pass is that of imagination.
+        "actor loss": starts * (2 * mlp["actor"] - wm.feature_size * c.actor.units),
         "reward, cont, value": starts * (mlp["reward"] + mlp["cont"])
         + (starts + rows) * mlp["critic"],
         # Its forward on imagined states is that of the value.

@@ -59,10 +59,11 @@ def parts(agent: Agent, batch: Any) -> dict[str, dict[str, Part]]:
         return jax.lax.scan(step, plain.initial(p, rows[0]), xs)[1]
 
     def imagine(p: Any, actor: Any) -> Any:
-        def act(state: Any, eps: Any) -> Any:
-            return agent.behavior.sample(actor, plain_layers.features(state), eps)
+        def act(layers: Any, state: Any, eps: Any) -> Any:
+            return agent.behavior.sample(layers, plain_layers.features(state), eps)
 
-        return wm.imagine({"rssm": p}, start, act, action_noise, imagined)[0]
+        weights = agent.behavior.policy_weights(actor)
+        return wm.imagine({"rssm": p}, start, act, weights, action_noise, imagined)[0]
 
     def plain_imagine(p: Any, actor: Any) -> Any:
         def step(carry: Any, x: Any) -> Any:

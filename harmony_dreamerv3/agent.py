@@ -21,6 +21,7 @@ from harmony_dreamerv3 import normalize, optim, tasks
 from harmony_dreamerv3.balance import Balancer
 from harmony_dreamerv3.behavior import Behavior, Params, Trajectory
 from harmony_dreamerv3.config import Config
+from harmony_dreamerv3.nets.deferred import Layers
 from harmony_dreamerv3.nets.rssm import State, features
 from harmony_dreamerv3.world_model import Batch, WorldModel, check_keys
 
@@ -112,7 +113,7 @@ class Agent:
         params = {
             "world_model": self.wm.init(keys[0]),
             "balance": balance_params,
-            "actor": self.behavior.actor.init(keys[1], feat)["params"],
+            "actor": self.behavior.actor.init(keys[1])["params"],
             "critic": self.behavior.critic.init(keys[2], feat)["params"],
         }
         params = jax.tree.map(lambda x: x.astype(self.param_dtype), params)
@@ -163,7 +164,8 @@ class Agent:
         )
         post = {k: v[:, 0] for k, v in post.items()}
         noise = self._action_noise(k_action, (rows,))
-        action = self.behavior.sample(params["actor"], features(post), noise)
+        layers = Layers(self.behavior.policy_weights(params["actor"]), self.dtype)
+        action, _ = self.behavior.sample(layers, features(post), noise)
         carry = {"deter": post["deter"], "stoch": post["stoch"], "action": action}
         return carry, action
 
@@ -228,17 +230,19 @@ class Agent:
         # REINFORCE needs no gradient through the rollout.
         roll_actor = sg(actor) if self.behavior.discrete else actor
 
-        def act(latent: State, eps: Array) -> Array:
-            return self.behavior.sample(roll_actor, features(latent), eps)
+        weights = self.behavior.policy_weights(roll_actor)
 
-        states, action = self.wm.imagine(world_model, post, act, action_noise, noise)
+        def act(layers: Layers, latent: State, eps: Array) -> tuple[Array, Any]:
+            return self.behavior.sample(layers, features(latent), eps)
+
+        states, action, kept = self.wm.imagine(world_model, post, act, weights, action_noise, noise)
         feat = features(states)
         reward, cont = self.wm.predict(world_model, feat[1:])
         first = 1.0 - is_terminal.astype(cont.dtype)
         cont = jnp.concatenate([first[None], (cont > 0.5).astype(cont.dtype)])
         gamma = self.behavior.discount
         weight = jnp.cumprod(gamma * cont, 0) / gamma
-        return Trajectory(feat, action, reward, cont, weight), states
+        return Trajectory(feat, action, reward, cont, weight, kept), states
 
     def _update_model(
         self, state: TrainState, batch: Batch, key: Array
@@ -275,7 +279,7 @@ class Agent:
         traj, states = self.imagine(world_model, actor, post, is_terminal, key)
         critic = state.params["critic"]
         loss, aux = self.behavior.actor_loss(actor, critic, traj, state.return_scale)
-        return loss, {**aux, "traj": traj, "states": states}
+        return loss, {**aux, "traj": traj._replace(policy=None), "states": states}
 
     def _update_behavior(
         self, state: TrainState, post: State, batch: Batch, key: Array

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 from harmony_dreamerv3 import normalize
 from harmony_dreamerv3.config import Config
 from harmony_dreamerv3.nets import distributions as dist
-from harmony_dreamerv3.nets.heads import ContinuousActorHead, Head
-from harmony_dreamerv3.nets.layers import run
+from harmony_dreamerv3.nets.deferred import Layers
+from harmony_dreamerv3.nets.heads import Actor, Head
+from harmony_dreamerv3.nets.layers import Weights, run
 
 Array = jax.Array
 Params = dict[str, Any]
@@ -31,6 +32,7 @@ class Trajectory(NamedTuple):
     reward: Array  # [H, N], reward[i] belongs to state i + 1
     cont: Array  # [H + 1, N], 1 - is_terminal of the start, then 0 or 1
     weight: Array  # [H + 1, N]
+    policy: Any = None  # what `Behavior.sample` kept of states 0..H-1, [H, N, ...]
 
 
 def lambda_return(
@@ -77,14 +79,13 @@ class Behavior:
     dtype: Any
 
     @functools.cached_property
-    def actor(self) -> Head | ContinuousActorHead:
+    def actor(self) -> Actor:
         """The policy head."""
-        c = self.config.actor
-        if self.discrete:
-            return Head(c.layers, c.units, self.actions, c.outscale, dtype=self.dtype)
-        return ContinuousActorHead(
-            c.layers, c.units, self.actions, c.outscale, c.minstd, c.maxstd, self.dtype
-        )
+        c, inputs = self.config.actor, self.config.rssm.features
+        return Actor(
+            inputs, c.layers, c.units, self.actions, self.discrete, c.outscale, c.minstd, c.maxstd,
+            self.dtype,
+        )  # fmt: skip
 
     @functools.cached_property
     def critic(self) -> Head:
@@ -102,22 +103,30 @@ class Behavior:
         draw = jax.random.gumbel if self.discrete else jax.random.normal
         return draw(key, (*shape, self.actions), dtype)
 
-    def sample(self, params: Params, feat: Array, noise: Array) -> Array:
+    def policy_weights(self, params: Params) -> Weights:
+        """The actor's weights by layer."""
+        return run(self.actor, params)
+
+    def sample(self, layers: Layers, feat: Array, noise: Array) -> tuple[Array, Any]:
         """Draws actions.
 
         Args:
-          params: actor parameters.
+          layers: of `policy_weights`.
           feat: features `[..., F]`; no gradient passes to them.
           noise: `[..., A]` from `noise`, zeros for the mode.
 
         Returns:
-          Actions `[..., A]`, differentiable in the parameters.
+          Actions `[..., A]`, differentiable in the weights, and what the actor's loss needs so that
+          the policy is not computed again: for one-hot actions the outputs of the linear maps by
+          name, else the standard deviations `[..., A]`.
         """
-        out = run(self.actor, params, sg(feat))
+        out = self.actor.output(layers, sg(feat))
         if self.discrete:
-            return dist.onehot_draw(dist.unimix(out, self.config.actor.unimix), noise)
+            action = dist.onehot_draw(dist.unimix(out, self.config.actor.unimix), noise)
+            linear = {k: y for k, y in layers.outputs.items() if "kernel" in layers.weights[k]}
+            return action, linear
         mean, std = out
-        return mean + std * noise
+        return mean + std * noise, std
 
     def value(self, params: Params, feat: Array) -> Array:
         """Predicted returns `[...]` of features `[..., F]`."""
@@ -135,7 +144,7 @@ class Behavior:
         Args:
           actor: actor parameters.
           critic: critic parameters.
-          traj: imagined trajectory; in the continuous case a function of `actor`.
+          traj: imagined trajectory under `actor`; in the continuous case a function of it.
           scale: return scale before this update.
 
         Returns:
@@ -153,14 +162,15 @@ class Behavior:
         scale = normalize.update(scale, returns, c.retnorm)
         offset, divisor = normalize.offset_and_scale(scale, c.retnorm)
         advantage = (returns - offset) / divisor - (value[:-1] - offset) / divisor
-        out = run(self.actor, actor, sg(traj.feat[:-1]))
         if self.discrete:
+            layers = Layers(self.policy_weights(actor), self.dtype, known=sg(traj.policy))
+            out = self.actor.output(layers, sg(traj.feat[:-1]))
             logits = dist.unimix(out, c.actor.unimix)
             logp = (logits * sg(traj.action[:-1])).sum(-1)
             entropy = dist.categorical_entropy(logits)
             loss = -logp * sg(advantage)
         else:
-            entropy = dist.normal_entropy(out[1])
+            entropy = dist.normal_entropy(traj.policy)
             loss = -advantage
         loss = ((loss - c.actent * entropy) * sg(traj.weight[:-1])).mean()
         metrics = {

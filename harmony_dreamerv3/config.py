@@ -32,6 +32,11 @@ class RSSMConfig:
     classes: int
     unimix: float
 
+    @property
+    def features(self) -> int:
+        """Size F of the heads' input: deter and flattened stoch."""
+        return self.deter + self.stoch * self.classes
+
 
 @dataclasses.dataclass(frozen=True)
 class CoderConfig:

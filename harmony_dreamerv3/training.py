@@ -73,8 +73,9 @@ def train(config: Config, logdir: Path | None, seeds: Sequence[int] | None) -> i
             learner, make_env, make_env if config.run.eval_every else None, folders, members,
             config.run, config.batch_size, config.batch_length,
         )  # fmt: skip
-        for folder in folders:
-            print(summary.describe(folder, config, repeat), flush=True)
+        for folder, seed in zip(folders, members):
+            own = dataclasses.replace(config, seed=seed)
+            print(summary.describe(folder, own, repeat), flush=True)
     return int(any(member["frozen"] for member in result["members"]))
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -25,8 +25,8 @@ from harmony_dreamerv3.nets.distributions import (
 )
 from harmony_dreamerv3.nets.encoder import Encoder
 from harmony_dreamerv3.nets.heads import Head
-from harmony_dreamerv3.nets.layers import full, run
-from harmony_dreamerv3.nets.rssm import RSSM, State, features
+from harmony_dreamerv3.nets.layers import Weights, full, run
+from harmony_dreamerv3.nets.rssm import RSSM, Policy, State, features
 
 Array = jax.Array
 Params = dict[str, Any]
@@ -156,8 +156,7 @@ class WorldModel:
     @property
     def feature_size(self) -> int:
         """Size of the heads' input."""
-        c = self.config.rssm
-        return c.deter + c.stoch * c.classes
+        return self.config.rssm.features
 
     @property
     def loss_names(self) -> tuple[str, ...]:
@@ -247,12 +246,14 @@ class WorldModel:
         self,
         params: Params,
         start: State,
-        policy: Callable[[State, Array], Array],
+        policy: Policy,
+        weights: Weights,
         action_noise: Array,
         noise: Array,
-    ) -> tuple[State, Array]:
+    ) -> tuple[State, Array, Any]:
         """Rolls out the prior under a policy; see `RSSM.imagine`."""
-        return run(self.rssm, params["rssm"], start, policy, action_noise, noise, method="imagine")
+        args = (start, policy, weights, action_noise, noise)
+        return run(self.rssm, params["rssm"], *args, method="imagine")
 
     def predict(self, params: Params, feat: Array) -> tuple[Array, Array]:
         """Predicted reward and probability to continue, `[...]` each, of features `[..., F]`."""

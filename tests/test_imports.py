@@ -64,9 +64,7 @@ def test_direction_inside_embodied(path: Path) -> None:
             assert parts[1] in allowed, f"{room} imports {name}"
 
 
-@pytest.mark.parametrize(
-    "path", files("harmony_dreamerv3"), ids=lambda p: str(p.relative_to(ROOT))
-)
+@pytest.mark.parametrize("path", files("harmony_dreamerv3"), ids=lambda p: str(p.relative_to(ROOT)))
 def test_direction_inside_the_agent(path: Path) -> None:
     room = path.relative_to(ROOT / "harmony_dreamerv3").parts[0].removesuffix(".py")
     if room not in ALLOWED:

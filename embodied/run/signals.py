@@ -10,13 +10,13 @@ from typing import Any
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-# Seconds in which signals count as one request. The kernel repeats a parent's death signal while the
-# threads of the parent die one after another.
+# Seconds in which signals count as one request: the kernel repeats the signal of a parent's death
+# as the threads of the parent die one after another.
 _ONE_REQUEST = 1.0
 
 
 class StopFlag:
-    """Remembers SIGTERM or SIGINT while its `with` block runs; one more, a second later, acts as usual.
+    """Remembers SIGTERM or SIGINT while its `with` block runs; another, later, acts as usual.
 
     Outside the main thread, where signals cannot be caught, it stays silent.
     """

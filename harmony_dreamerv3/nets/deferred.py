@@ -4,6 +4,10 @@ Differentiating `lax.scan` adds dW += x_t^T dy_t in every step of the backward l
 product and a pass over all weights, step after step. `scan` here lets only what recurs run
 backwards (dy_t and the carry), keeps x_t and dy_t, and then computes dW = sum_t x_t^T dy_t as
 one large product. Values and gradients are the same up to the order of the sum.
+
+Where nothing recurs backwards, a loop can run without gradient and keep what its layers gave:
+`Layers(..., known=...)` then computes their gradient over all steps at once without computing their
+products again.
 """
 
 from __future__ import annotations
@@ -14,9 +18,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from harmony_dreamerv3.nets.layers import Array, full, normalise
+from harmony_dreamerv3.nets.layers import Array, Weights, full, normalise
 
-Weights = dict[str, dict[str, Array]]
 Body = Callable[["Layers", Any, Any], tuple[Any, Any]]
 
 
@@ -28,10 +31,17 @@ class Layers:
       dtype: dtype of the products; norms and biases have full precision.
       taps: by name, an argument in whose place the derivative by that layer's output appears;
         None outside of `scan`.
+      known: outputs of linear maps, by name, that need not be computed again.
     """
 
-    def __init__(self, weights: Weights, dtype: Any, taps: dict[str, Array] | None = None) -> None:
-        self.dtype, self.taps = dtype, taps
+    def __init__(
+        self,
+        weights: Weights,
+        dtype: Any,
+        taps: dict[str, Array] | None = None,
+        known: dict[str, Array] | None = None,
+    ) -> None:
+        self.dtype, self.taps, self.known = dtype, taps, known or {}
         self.weights = {
             name: {k: v.astype(dtype) if k == "kernel" else v for k, v in layer.items()}
             for name, layer in weights.items()
@@ -42,8 +52,9 @@ class Layers:
     def linear(self, name: str, x: Array) -> Array:
         """Maps `[..., I]` to `[..., O]`, in full precision where there is a bias."""
         layer = self.weights[name]
-        y = x @ layer["kernel"]
-        return self._tap(name, x, full(y) + layer["bias"] if "bias" in layer else y)
+        known = self.known.get(name)
+        y = _linear(layer, x) if known is None else _recalled(layer, x, known)
+        return self._tap(name, x, y)
 
     def norm(self, name: str, x: Array) -> Array:
         """Layer norm of the last axis."""
@@ -56,6 +67,29 @@ class Layers:
             raise ValueError(f"the layer {name!r} is applied twice in one step")
         self.inputs[name], self.outputs[name] = x, y
         return y if self.taps is None else _tapped(y, self.taps[name])
+
+
+def _linear(layer: dict[str, Array], x: Array) -> Array:
+    y = x @ layer["kernel"]
+    return full(y) + layer["bias"] if "bias" in layer else y
+
+
+@jax.custom_vjp
+def _recalled(layer: dict[str, Array], x: Array, y: Array) -> Array:
+    """`_linear(layer, x)`, known to be `y`."""
+    del layer, x
+    return y
+
+
+def _recalled_forward(layer: dict[str, Array], x: Array, y: Array) -> tuple[Array, Any]:
+    return y, (layer, x)
+
+
+def _recalled_backward(saved: Any, by_y: Array) -> Any:
+    return (*jax.vjp(_linear, *saved)[1](by_y), jnp.zeros_like(by_y))
+
+
+_recalled.defvjp(_recalled_forward, _recalled_backward)
 
 
 @jax.custom_jvp

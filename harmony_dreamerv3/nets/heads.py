@@ -7,7 +7,16 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from harmony_dreamerv3.nets.layers import MLP, Array, Linear, full
+from harmony_dreamerv3.nets.deferred import Layers
+from harmony_dreamerv3.nets.layers import (
+    MLP,
+    AffineWeights,
+    Array,
+    Linear,
+    MLPWeights,
+    Weights,
+    full,
+)
 
 
 class Head(nn.Module):
@@ -37,32 +46,49 @@ class Head(nn.Module):
         return out[..., 0] if self.scalar else out
 
 
-class ContinuousActorHead(nn.Module):
-    """Mean and standard deviation of a Gaussian policy (`normal` of DreamerV3).
+class Actor(nn.Module):
+    """Policy head: logits of one-hot actions, or mean and deviation of a Gaussian.
+
+    Declares its parameters; `output` is a function of them that can be used inside loops.
 
     Attributes:
+      inputs: size F of the features.
       layers: hidden layers.
       units: their width.
-      outputs: size A of the action.
+      actions: size A of the action.
+      discrete: one-hot actions.
       outscale: scale of the output layers' initializers.
       minstd: lower end of the standard deviation.
       maxstd: upper end.
-      dtype: dtype of the computation; the result has full precision.
+      dtype: dtype of the computation; outputs have full precision.
     """
 
+    inputs: int
     layers: int
     units: int
-    outputs: int
+    actions: int
+    discrete: bool
     outscale: float
     minstd: float
     maxstd: float
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, feat: Array) -> tuple[Array, Array]:
-        """Maps features `[..., F]` to mean and std, `[..., A]` each."""
-        x = MLP(self.layers, self.units, self.dtype, name="mlp")(feat)
-        mean = full(Linear(self.outputs, self.outscale, self.dtype, name="out")(x))
-        std = full(Linear(self.outputs, self.outscale, self.dtype, name="std")(x))
-        std = (self.maxstd - self.minstd) * nn.sigmoid(std + 2.0) + self.minstd
-        return jnp.tanh(mean), std
+    def __call__(self) -> Weights:
+        """Returns all weights by layer."""
+        weights = MLPWeights(self.inputs, self.layers, self.units, name="mlp")()
+        shape = (self.units if self.layers else self.inputs, self.actions)
+        for name in ("out",) if self.discrete else ("out", "std"):
+            weights[name] = AffineWeights(shape, self.outscale, name=name)()
+        return weights
+
+    def output(self, layers: Layers, feat: Array) -> Array | tuple[Array, Array]:
+        """Maps features `[..., F]` to logits `[..., A]`, or mean and std, `[..., A]` each."""
+        x = feat.astype(self.dtype)
+        for index in range(self.layers):
+            x = nn.silu(layers.norm(f"h{index}_norm", layers.linear(f"h{index}", x)))
+        out = layers.linear("out", x)
+        if self.discrete:
+            return out
+        std = nn.sigmoid(layers.linear("std", x) + 2.0)
+        return jnp.tanh(out), (self.maxstd - self.minstd) * std + self.minstd

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 Array = jax.Array
+Weights = dict[str, Any]  # of layers by name, as `deferred.Layers` applies them
 Initializer = Callable[[Array, Sequence[int], Any], Array]
 
 # The standard deviation of a unit normal truncated to [-2, 2].
@@ -153,3 +154,64 @@ class MLP(nn.Module):
         for index in range(self.layers):
             x = Dense(self.units, self.dtype, name=f"h{index}")(x)
         return x
+
+
+class DenseWeights(nn.Module):
+    """Parameters of a linear map followed by a layer norm, not applied."""
+
+    shape: tuple[int, int]
+
+    @nn.compact
+    def __call__(self) -> Weights:
+        """Returns `{kernel: [I, O], norm: {scale: [O], bias: [O]}}`."""
+        return {
+            "kernel": self.param("kernel", normal_avg(), self.shape, jnp.float32),
+            "norm": NormWeights(self.shape[-1], name="norm")(),
+        }
+
+
+class NormWeights(nn.Module):
+    """Scale and bias of a layer norm, not applied."""
+
+    units: int
+
+    @nn.compact
+    def __call__(self) -> Weights:
+        """Returns `{scale: [O], bias: [O]}`."""
+        return {
+            "scale": self.param("scale", nn.initializers.ones, (self.units,), jnp.float32),
+            "bias": self.param("bias", nn.initializers.zeros, (self.units,), jnp.float32),
+        }
+
+
+class AffineWeights(nn.Module):
+    """Parameters of an affine output layer, not applied."""
+
+    shape: tuple[int, int]
+    outscale: float = 1.0
+
+    @nn.compact
+    def __call__(self) -> Weights:
+        """Returns `{kernel: [I, O], bias: [O]}`."""
+        return {
+            "kernel": self.param("kernel", uniform_avg(self.outscale), self.shape, jnp.float32),
+            "bias": self.param("bias", nn.initializers.zeros, self.shape[-1:], jnp.float32),
+        }
+
+
+class MLPWeights(nn.Module):
+    """Parameters of an `MLP`, not applied."""
+
+    inputs: int
+    layers: int
+    units: int
+
+    @nn.compact
+    def __call__(self) -> Weights:
+        """Returns `{h0: {kernel: [I, O]}, h0_norm: {scale: [O], bias: [O]}, h1: ...}`."""
+        weights: Weights = {}
+        for index in range(self.layers):
+            shape = (self.units if index else self.inputs, self.units)
+            layer = DenseWeights(shape, name=f"h{index}")()
+            weights |= {f"h{index}": {"kernel": layer["kernel"]}, f"h{index}_norm": layer["norm"]}
+        return weights

@@ -18,59 +18,15 @@ import jax.numpy as jnp
 from harmony_dreamerv3.nets import deferred
 from harmony_dreamerv3.nets.deferred import Layers
 from harmony_dreamerv3.nets.distributions import onehot_draw, unimix
-from harmony_dreamerv3.nets.layers import Array, full, normal_avg, uniform_avg
+from harmony_dreamerv3.nets.layers import AffineWeights, Array, DenseWeights, Weights, full
 
 State = dict[str, Array]
-Weights = dict[str, Any]
-Policy = Callable[[State, Array], Array]
+Policy = Callable[[Layers, State, Array], tuple[Array, Any]]
 
-# Layers of the loop over observations.
-RECURRENT = (
-    "img_in", "img_in_norm", "gru_deter", "gru_x", "gru_norm",
-    "obs_out", "obs_out_norm", "obs_stats",
-)  # fmt: skip
-
-
-class DenseWeights(nn.Module):
-    """Parameters of a linear map followed by a layer norm, not applied."""
-
-    shape: tuple[int, int]
-
-    @nn.compact
-    def __call__(self) -> Weights:
-        """Returns `{kernel: [I, O], norm: {scale: [O], bias: [O]}}`."""
-        return {
-            "kernel": self.param("kernel", normal_avg(), self.shape, jnp.float32),
-            "norm": NormWeights(self.shape[-1], name="norm")(),
-        }
-
-
-class NormWeights(nn.Module):
-    """Scale and bias of a layer norm, not applied."""
-
-    units: int
-
-    @nn.compact
-    def __call__(self) -> Weights:
-        """Returns `{scale: [O], bias: [O]}`."""
-        return {
-            "scale": self.param("scale", nn.initializers.ones, (self.units,), jnp.float32),
-            "bias": self.param("bias", nn.initializers.zeros, (self.units,), jnp.float32),
-        }
-
-
-class LogitWeights(nn.Module):
-    """Parameters of an affine map to the latent's logits, not applied."""
-
-    shape: tuple[int, int]
-
-    @nn.compact
-    def __call__(self) -> Weights:
-        """Returns `{kernel: [I, O], bias: [O]}`."""
-        return {
-            "kernel": self.param("kernel", uniform_avg(), self.shape, jnp.float32),
-            "bias": self.param("bias", nn.initializers.zeros, self.shape[-1:], jnp.float32),
-        }
+# Layers of the loop over observations, and of imagination.
+RECURRENT = ("img_in", "img_in_norm", "gru_deter", "gru_x", "gru_norm")
+OBSERVED = (*RECURRENT, "obs_out", "obs_out_norm", "obs_stats")
+IMAGINED = (*RECURRENT, "img_in_action", "img_out", "img_out_norm", "img_stats")
 
 
 class RSSM(nn.Module):
@@ -103,9 +59,9 @@ class RSSM(nn.Module):
         self.img_in = DenseWeights((latent + self.action, self.units))
         self.gru = DenseWeights((self.deter + self.units, 3 * self.deter))
         self.img_out = DenseWeights((self.deter, self.units))
-        self.img_stats = LogitWeights((self.units, latent))
+        self.img_stats = AffineWeights((self.units, latent))
         self.obs_out = DenseWeights((self.deter + self.embed, self.units))
-        self.obs_stats = LogitWeights((self.units, latent))
+        self.obs_stats = AffineWeights((self.units, latent))
 
     def __call__(self) -> Weights:
         """Returns all weights by layer; a kernel of concatenated inputs comes in pieces."""
@@ -185,8 +141,8 @@ class RSSM(nn.Module):
             "noise": noise,
         }
         xs = jax.tree.map(lambda x: x.swapaxes(0, 1), xs)
-        recurrent = {name: weights[name] for name in RECURRENT}
-        _, post = deferred.scan(self._observe_step, recurrent, start, xs, self.dtype)
+        inside = {name: weights[name] for name in OBSERVED}
+        _, post = deferred.scan(self._observe_step, inside, start, xs, self.dtype)
         post = jax.tree.map(lambda x: x.swapaxes(0, 1), post)
         return post, self._prior_logit(Layers(weights, self.dtype), post["deter"])
 
@@ -203,35 +159,40 @@ class RSSM(nn.Module):
         return (deter, stoch), {"deter": deter, "stoch": stoch, "logit": logit}
 
     def imagine(
-        self, start: State, policy: Policy, action_noise: Array, noise: Array
-    ) -> tuple[State, Array]:
+        self, start: State, policy: Policy, weights: Weights, action_noise: Array, noise: Array
+    ) -> tuple[State, Array, Any]:
         """Rolls the prior forward under a policy.
 
         Args:
           start: states `[N, ...]`.
-          policy: maps a state and noise `[N, A]` to actions `[N, A]`.
+          policy: maps its layers, a state and noise `[N, A]` to actions `[N, A]` and whatever of
+            its computation is of use later; closes over no array.
+          weights: of the policy's layers.
           action_noise: `[H + 1, N, A]`.
           noise: Gumbel noise `[H, N, S, C]`, zeros for the mode.
 
         Returns:
-          States `[H + 1, N, ...]`, the first being `start`, and actions `[H + 1, N, A]`.
+          States `[H + 1, N, ...]`, the first being `start`, actions `[H + 1, N, A]`, and what the
+          policy kept of states 0..H-1, `[H, N, ...]`.
         """
-        weights = self._layers().weights
-        keys = ("deter", "stoch", "logit")
+        own = self()
+        inside = {**{name: own[name] for name in IMAGINED}, **weights}
 
-        def step(state: State, x: tuple[Array, Array]) -> tuple[State, Any]:
-            action, layers = policy(state, x[0]), Layers(weights, self.dtype)
+        def step(layers: Layers, state: State, x: tuple[Array, Array]) -> tuple[State, Any]:
+            action, kept = policy(layers, state, x[0])
             action_in = self._action_in(layers, action)
             deter = self._deter_step(layers, state["deter"], state["stoch"], action_in)
             logit = self._prior_logit(layers, deter)
             stoch = onehot_draw(logit, x[1]).astype(self.dtype)
-            return {"deter": deter, "stoch": stoch, "logit": logit}, (state, action)
+            return {"deter": deter, "stoch": stoch, "logit": logit}, (state, action, kept)
 
-        start = {key: start[key] for key in keys}
-        last, (states, actions) = jax.lax.scan(step, start, (action_noise[:-1], noise))
+        start = {key: start[key] for key in ("deter", "stoch", "logit")}
+        last, (states, actions, kept) = deferred.scan(
+            step, inside, start, (action_noise[:-1], noise), self.dtype
+        )
         states = jax.tree.map(lambda xs, x: jnp.concatenate([xs, x[None]]), states, last)
-        action = policy(last, action_noise[-1])
-        return states, jnp.concatenate([actions, action[None]])
+        action, _ = policy(Layers(weights, self.dtype), last, action_noise[-1])
+        return states, jnp.concatenate([actions, action[None]]), kept
 
     def _action_in(self, layers: Layers, action: Array) -> Array:
         """Projects an action after scaling it into [-1, 1] elementwise."""

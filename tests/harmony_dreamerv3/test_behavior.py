@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from harmony_dreamerv3 import normalize
 from harmony_dreamerv3.behavior import Trajectory, lambda_return
+from harmony_dreamerv3.nets.deferred import Layers
 
 RNG = np.random.default_rng(0)
 H, N, F = 3, 5, 20
@@ -71,6 +72,13 @@ def trajectory(discrete: bool) -> Trajectory:
     return Trajectory(*(jnp.asarray(x, jnp.float32) for x in fields))
 
 
+def played(agent, actor, traj):
+    """The trajectory with what its policy would have kept."""
+    layers = Layers(agent.behavior.policy_weights(actor), jnp.float32)
+    _, kept = agent.behavior.sample(layers, traj.feat[:-1], jnp.zeros((H, N, 3)))
+    return traj._replace(policy=kept)
+
+
 def state_of(agent):
     state = jax.jit(agent.init)(jax.random.key_data(jax.random.key(0)))
     # Zero-initialised outputs would hide mistakes.
@@ -95,7 +103,7 @@ def head(params, feat):
 
 def test_actor_loss_is_the_formula(discrete):
     agent, params = discrete
-    traj = trajectory(True)
+    traj = played(agent, params["actor"], trajectory(True))
     scale = normalize.ReturnScale(jnp.float32(-1), jnp.float32(4))
     loss, aux = agent.behavior.actor_loss(params["actor"], params["critic"], traj, scale)
     big = as64(traj)
@@ -141,7 +149,7 @@ def test_critic_loss_is_the_formula(discrete):
 
 def test_gradients_of_the_actor_loss(discrete):
     agent, params = discrete
-    traj = trajectory(True)
+    traj = played(agent, params["actor"], trajectory(True))
     scale = normalize.ReturnScale(jnp.float32(-1), jnp.float32(4))
 
     def loss(critic, feat):
@@ -156,8 +164,9 @@ def test_gradients_of_the_actor_loss(discrete):
 def test_continuous_actor(discrete):
     agent = tiny.make_agent(discrete=False)
     params = state_of(agent)
-    traj = trajectory(False)
-    mean, std = agent.behavior.actor.apply({"params": params["actor"]}, traj.feat)
+    traj = played(agent, params["actor"], trajectory(False))
+    layers = Layers(agent.behavior.policy_weights(params["actor"]), jnp.float32)
+    mean, std = agent.behavior.actor.output(layers, traj.feat)
     raw = as64(params["actor"])
     hidden = ref.mlp(as64(traj.feat), raw["mlp"])
     np.testing.assert_allclose(

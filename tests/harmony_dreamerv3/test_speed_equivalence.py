@@ -198,6 +198,25 @@ def test_deferred_gradients_equal_those_of_the_scan() -> None:
         assert text.count("stablehlo.while") == 2
 
 
+def test_known_outputs_have_the_gradient_of_the_map_and_spare_its_product() -> None:
+    rng = np.random.default_rng(0)
+    weights = {"in": {"kernel": rng.normal(size=(4, 6)), "bias": rng.normal(size=6)}}
+    x = rng.normal(size=(5, 3, 4))
+
+    def apply(weights: Any, x: Any, known: Any) -> Any:
+        return deferred.Layers(weights, np.float64, known=known).linear("in", x)
+
+    with jax.enable_x64(True):
+        args = jax.tree.map(jnp.asarray, (weights, x))
+        expected, pull = jax.vjp(functools.partial(apply, known=None), *args)
+        cotangent = jnp.cos(jnp.arange(expected.size) + 1.0).reshape(expected.shape)
+        actual, fast_pull = jax.vjp(functools.partial(apply, known={"in": expected}), *args)
+        compare(actual, expected, 0)
+        compare(fast_pull(cotangent), pull(cotangent), 1e-12)
+        text = jax.jit(functools.partial(apply, known={"in": expected})).lower(*args).as_text()
+        assert "dot_general" not in text
+
+
 def test_a_layer_may_be_applied_once_in_a_step() -> None:
     layers = deferred.Layers({"in": {"kernel": jnp.eye(2)}}, np.float32)
     layers.linear("in", jnp.ones(2))
