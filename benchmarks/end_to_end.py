@@ -9,8 +9,10 @@ every program is compiled. The floor is the update alone (benchmarks/update.py) 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -72,7 +74,9 @@ def main() -> None:
     options.add_argument("--seeds", type=int, nargs="+", default=[0])
     args = options.parse_args()
     jax.config.update("jax_default_matmul_precision", "highest")
-    common.show({**measure(args), "floor_updates_per_s": floor(args)}, args.json)
+    with contextlib.redirect_stdout(sys.stderr):  # Training's own lines.
+        found = {**measure(args), "floor_updates_per_s": floor(args)}
+    common.show(found, args.json)
 
 
 if __name__ == "__main__":

@@ -133,6 +133,11 @@ class JaxConfig:
     process: int
     debug_nans: bool
 
+    def __post_init__(self) -> None:
+        for name in ("population_devices", "data_devices"):
+            if getattr(self, name) < 1:
+                raise UserError(f"jax.{name} must be at least 1, got {getattr(self, name)}")
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:

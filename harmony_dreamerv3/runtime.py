@@ -141,7 +141,8 @@ class Runtime:
 
     def failed(self) -> list[str | None]:
         """Returns for each member None, or the first loss that was not finite."""
-        if self._alive is not None and not np.asarray(self._alive).all():
+        dead = [] if self._alive is None else np.flatnonzero(~np.asarray(self._alive))
+        if any(self._reasons[index] is None for index in dead):
             for value in self._pending:
                 self._find_reasons(np.asarray(value, np.float64))
         return list(self._reasons)
@@ -193,22 +194,23 @@ class Runtime:
         """Returns the snapshot that `save_snapshot` was given."""
         return self._place(members.unflat(self._policy_params(), arrays, self.size))
 
-    def make_store(
+    def make_stores(
         self, spaces: Mapping[str, Space], capacity: int
-    ) -> device_replay.DeviceStore | None:
-        """Returns a store in accelerator memory where that is configured and fits."""
+    ) -> list[device_replay.DeviceStore | None]:
+        """Returns a store for each member, in accelerator memory where configured and all fit."""
         choice = self.agent.config.jax.device_replay.lower()
         if choice not in ("auto", "true", "false"):
             raise UserError(f"jax.device_replay: expected auto, True or False, got {choice!r}")
+        host: list[device_replay.DeviceStore | None] = [None] * self.size
         if self.mesh.size > 1 or choice == "false":
-            return None
+            return host
         device = self.mesh.devices.flat[0]
         if choice == "auto":
             stats = (device.memory_stats() or {}) if device.platform != "cpu" else {}
             free = stats.get("bytes_limit", 0) - stats.get("bytes_in_use", 0)
             if device_replay.size_of(spaces, capacity) * self.size > 0.5 * free:
-                return None
-        return device_replay.DeviceStore(spaces, capacity, device)
+                return host
+        return [device_replay.DeviceStore(spaces, capacity, device) for _ in host]
 
     # Compiled functions
 

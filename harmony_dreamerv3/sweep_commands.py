@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,16 +80,25 @@ def run_sweep(args: argparse.Namespace) -> int:
     if args.dry_run:
         print(status.text(status.rows(args.logdir, jobs)))
         return 0
-    plan.save(args.logdir)
-    if storage:
-        storage.put(args.logdir / plans.FOLDER / "plan.json", f"{plans.FOLDER}/plan.json")
-    if args.print_commands:
-        import shlex
+    from embodied.core.lock import Lock
 
-        for job in jobs:
-            print(shlex.join(job.command(args.logdir.resolve(), ["python"])))
-        return 0
-    return _run(args, jobs, storage)
+    folder = args.logdir / plans.FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = Lock(folder)
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error}") from error
+    try:
+        plan.save(args.logdir)
+        if storage:
+            storage.put(folder / "plan.json", f"{plans.FOLDER}/plan.json")
+        if args.print_commands:
+            for job in jobs:
+                print(shlex.join(job.command(args.logdir.resolve(), ["python"])))
+            return 0
+        return _run(args, jobs, storage)
+    finally:
+        lock.release()
 
 
 def open_storage(args: argparse.Namespace) -> Storage | None:
@@ -121,21 +131,15 @@ def open_storage(args: argparse.Namespace) -> Storage | None:
 
 
 def _run(args: argparse.Namespace, jobs: Sequence[Job], storage: Storage | None) -> int:
-    from embodied.core.lock import Lock
     from embodied.run.signals import StopFlag
     from embodied.run.sweep import Runner
-    from embodied.run.sweep.plan import FOLDER
 
-    lock = Lock(args.logdir / FOLDER)
+    engine = _engine(args, max(job.devices for job in jobs), storage)
     try:
-        engine = _engine(args, max(job.devices for job in jobs), storage)
-        try:
-            with StopFlag() as stop:  # After Ray, which catches signals, too.
-                return Runner(args.logdir, jobs, engine, args.retries).run(stop)
-        finally:
-            engine.close()
+        with StopFlag() as stop:  # After Ray, which catches signals, too.
+            return Runner(args.logdir, jobs, engine, args.retries).run(stop)
     finally:
-        lock.release()
+        engine.close()
 
 
 def _engine(args: argparse.Namespace, devices: int, storage: Storage | None) -> Engine:

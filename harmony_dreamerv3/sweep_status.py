@@ -23,6 +23,9 @@ def show_status(root: Path, url: str | None, watch: bool, interval: float) -> in
     from embodied.run.sweep import plan as plans
     from embodied.run.sweep import states, status
 
+    if interval <= 0:
+        raise UserError(f"--interval must be above 0 seconds, got {interval}")
+
     while True:
         plan = plans.load(root)
         url = plan.storage if plan else url

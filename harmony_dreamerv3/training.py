@@ -9,6 +9,7 @@ from pathlib import Path
 
 import embodied.envs
 import embodied.run
+from embodied.core.checkpoint import Checkpoints
 from embodied.core.env import Env
 from embodied.core.errors import UserError
 from embodied.core.files import write_atomic
@@ -48,6 +49,7 @@ def train(config: Config, logdir: Path | None, seeds: Sequence[int] | None) -> i
     config = dataclasses.replace(config, method=config.method or method_name(config))
     root = logdir or Path(config.logdir or f"runs/{run_name(config, seeds)}")
     folders = [root / f"seed-{seed}" for seed in members] if seeds else [root]
+    Checkpoints(root, folders).check_members()
     saved = [
         prepare_folder(folder, dataclasses.replace(config, seed=seed, logdir=str(folder)))
         for folder, seed in zip(folders, members)
@@ -62,8 +64,11 @@ def train(config: Config, logdir: Path | None, seeds: Sequence[int] | None) -> i
     with multihost.records(root) as mine:
         folders = [mine / folder.relative_to(root) for folder in folders]
         for folder, text in zip(folders, saved):
-            folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(folder / "config.yaml", text.encode())
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                write_atomic(folder / "config.yaml", text.encode())
+            except OSError as error:
+                raise UserError(f"cannot write to {folder}: {error}") from error
         print(
             f"{config.task}, method {config.method}, seeds {members}, {learner.parameters:,} "
             f"parameters each, on {found[0].device_kind} ({found[0].platform}); records in {mine}",
@@ -71,7 +76,7 @@ def train(config: Config, logdir: Path | None, seeds: Sequence[int] | None) -> i
         )
         result = embodied.run.train_eval(
             learner, make_env, make_env if config.run.eval_every else None, folders, members,
-            config.run, config.batch_size, config.batch_length,
+            config.run, config.batch_size, config.batch_length, mine,
         )  # fmt: skip
         for folder, seed in zip(folders, members):
             own = dataclasses.replace(config, seed=seed)

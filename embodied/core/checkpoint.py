@@ -124,8 +124,9 @@ class Checkpoints:
           say: is told of each damaged checkpoint that was passed over.
 
         Raises:
-          UserError: when all are damaged, or one has an unknown version.
+          UserError: when all are damaged, one has an unknown version, or they are of other folders.
         """
+        self.check_members()
         names = self._names()
         for name, lenient in [(n, False) for n in names] + [(n, True) for n in names]:
             try:
@@ -144,6 +145,32 @@ class Checkpoints:
                 "restore one from a copy, or choose another --logdir"
             )
         return None
+
+    def check_members(self) -> None:
+        """Compares the folders with those of the newest commit that can be read.
+
+        Raises:
+          UserError: when they are others, or one run lies where those of a population are wanted.
+        """
+        if not self._together:
+            return
+        if any((self._root / "checkpoints").glob("*/manifest.json")):
+            raise UserError(
+                f"{self._root} is the folder of a single run, not of a population; choose another "
+                "--logdir, or train without --seeds"
+            )
+        mine = {os.path.relpath(folder, self._root) for folder in self._folders}
+        for name in self._names():
+            try:
+                found = unseal(self._root / "checkpoints" / f"{name}.json", {"members": dict})
+            except (CorruptFile, OSError):
+                continue
+            if set(found["members"]) != mine:
+                raise UserError(
+                    f"{self._root} holds a population of {sorted(found['members'])}, not of "
+                    f"{sorted(mine)}; give the same seeds, or choose another --logdir"
+                )
+            return
 
     def _names(self) -> list[str]:
         """Returns the committed checkpoints, newest first."""

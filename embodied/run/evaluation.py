@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -43,6 +43,41 @@ def open_env(
 
 def _open_again(make_env: MakeEnv, member: int, row: int, seed: int, restarts: int) -> Env:
     return make_env(member, row, derive_seed(seed, restarts) if restarts else seed)
+
+
+def open_envs(
+    make: Callable[[int, int], Env], places: Sequence[tuple[int, int]], size: int, threads: int = 0
+) -> tuple[list[list[Env]], dict[int, Exception]]:
+    """Makes the environments of several members.
+
+    Args:
+      make: called with member and row.
+      places: members and rows.
+      size: number of members N.
+      threads: make as many at a time; 0 makes them in this thread: a renderer belongs to one.
+
+    Returns:
+      Environments `[N][rows]`, and by member the error of one that could not be made; such a member
+      has none.
+    """
+
+    def one(place: tuple[int, int]) -> Env | Exception:
+        try:
+            return make(*place)
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(threads or 1) as pool:
+        made = list(pool.map(one, places) if threads else map(one, places))
+    found = list(zip(places, made))
+    errors = {n: env for (n, _), env in found if isinstance(env, Exception)}
+    envs: list[list[Env]] = [[] for _ in range(size)]
+    for (n, _), env in found:
+        if n not in errors:
+            envs[n].append(cast(Env, env))
+        elif not isinstance(env, Exception):
+            env.close()
+    return envs, errors
 
 
 class Interrupted(Exception):
@@ -107,26 +142,26 @@ def evaluate_policy(
 
     Raises:
       Interrupted: when `stop` said so.
+      UserError: when no environment could be made.
     """
     quota = quotas(run.eval_eps, run.eval_envs)
     places = [(n, row) for n in members for row in range(len(quota))]
 
-    def make(place: tuple[int, int]) -> Env:
-        n, row = place
+    def make(n: int, row: int) -> Env:
         seed = derive_seed(seeds[n], 1, step, row)
         return open_env(make_env, n, row, seed, run, run.eval_process)
 
-    envs: list[list[Env]] = [[] for _ in seeds]
-    with ThreadPoolExecutor(len(places)) as pool:
-        # Environments of this process stay in this thread: a renderer belongs to one.
-        made = pool.map(make, places) if run.eval_process else map(make, places)
-        for (n, _), env in zip(places, made):
-            envs[n].append(env)
-    driver = Driver(envs, len(places) if run.eval_process else 0)
+    threads = len(places) if run.eval_process else 0
+    envs, errors = open_envs(make, places, len(seeds), threads)
+    playing = [n for n in members if n not in errors]
+    if not playing:
+        require(errors, seeds)
+    driver = Driver(envs, threads)
     try:
-        return _play(driver, learner, policy, list(members), quota, step, run.video_length, stop)
+        outcome = _play(driver, learner, policy, playing, quota, step, run.video_length, stop)
     finally:
         driver.close()
+    return dataclasses.replace(outcome, errors=errors | outcome.errors)
 
 
 def _play(

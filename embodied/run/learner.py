@@ -118,6 +118,6 @@ class Learner(Protocol):
         """
         ...
 
-    def make_store(self, spaces: Mapping[str, Space], capacity: int) -> Store | None:
-        """Returns a store for one member's replay, or None for the host's memory."""
+    def make_stores(self, spaces: Mapping[str, Space], capacity: int) -> list[Store | None]:
+        """Returns a store for each member's replay; for all None for the host's memory."""
         ...

@@ -114,8 +114,11 @@ class Loop:
             self._state.world.replays[n].insert({key: value[n] for key, value in data.items()})
 
     def _batches(self, number: int, purpose: str) -> list[Any]:
-        size = self._setup.batch_size
-        return [replay.sample(number, size, purpose) for replay in self._state.world.replays]
+        """Returns a batch for each member; nobody looks at what frozen ones make of theirs."""
+        size, active = self._setup.batch_size, self._state.active
+        replays = self._state.world.replays
+        drawn = {n: replays[n].sample(number, size, purpose) for n in active}
+        return [drawn.get(n, drawn[active[0]]) for n in range(len(replays))]
 
     def _freeze(self, reasons: Mapping[int, str], broken: bool) -> None:
         """Takes failed members out; the only one, or the last one, stops the run.

@@ -27,6 +27,7 @@ def train_eval(
     run: RunConfig,
     batch_size: int,
     batch_length: int,
+    root: Path | None = None,
 ) -> dict[str, Any]:
     """Trains all members, or continues from their last checkpoint, until the end or a signal.
 
@@ -40,6 +41,9 @@ def train_eval(
       run: see `RunConfig`.
       batch_size: windows B of an update.
       batch_length: steps T of a window.
+      root: the folder that commits: the run folder of one member, or the one around those of a
+        population, which may have a single member; None for the first of these where there is one
+        member, else the second.
 
     Returns:
       `step`, `updates`, `finished`, `signal` (name of the signal that stopped the run, or None)
@@ -53,9 +57,12 @@ def train_eval(
     logdirs = [Path(folder) for folder in logdirs]
     if not len(logdirs) == len(seeds) == learner.size:
         raise ValueError(f"{learner.size} members, {len(seeds)} seeds, {len(logdirs)} folders")
-    setup = Setup(learner, make_env, make_eval_env, logdirs, seeds, run, batch_size, batch_length)
-    if any(folder.parent != setup.root for folder in logdirs) and len(logdirs) > 1:
+    root = root or (logdirs[0] if len(logdirs) == 1 else logdirs[0].parent)
+    if logdirs != [root] and any(folder.parent != root for folder in logdirs):
         raise UserError(f"the folders of a population must lie in one folder, got {logdirs}")
+    setup = Setup(
+        learner, make_env, make_eval_env, logdirs, root, seeds, run, batch_size, batch_length
+    )
     with StopFlag() as stop:
         locks = []
         state = None

@@ -15,7 +15,7 @@ from embodied.replay import Replay
 from embodied.replay.chunks import ReplayFiles
 from embodied.replay.replay import ring_size
 from embodied.run.config import RunConfig, fill_step
-from embodied.run.evaluation import MakeEnv, open_env
+from embodied.run.evaluation import MakeEnv, open_env, open_envs, require
 from embodied.run.learner import Arrays, Learner
 
 
@@ -27,15 +27,11 @@ class Setup:
     make_env: MakeEnv
     make_eval_env: MakeEnv | None
     logdirs: Sequence[Path]
+    root: Path
     seeds: Sequence[int]
     run: RunConfig
     batch_size: int
     batch_length: int
-
-    @property
-    def root(self) -> Path:
-        """The folder that commits: the run folder, or the one around those of a population."""
-        return self.logdirs[0] if len(self.logdirs) == 1 else self.logdirs[0].parent
 
 
 @dataclasses.dataclass
@@ -66,15 +62,22 @@ def open_world(
         starts afresh with a seed of its own.
 
     Raises:
-      UserError: when the replay cannot hold the windows that training starts with.
+      UserError: when an environment cannot be made, or the replay cannot hold the windows that
+        training starts with.
     """
     run = setup.run
-    envs: list[list[Env]] = [[] for _ in setup.seeds]
-    for n in active:
-        for row in range(run.envs):
-            since = 0 if n not in loops or f"env/{row}" in loops[n] else step
-            seed = derive_seed(setup.seeds[n], 0, since, row)
-            envs[n].append(open_env(setup.make_env, n, row, seed, run, run.env_process))
+
+    def make(n: int, row: int) -> Env:
+        since = 0 if n not in loops or f"env/{row}" in loops[n] else step
+        seed = derive_seed(setup.seeds[n], 0, since, row)
+        return open_env(setup.make_env, n, row, seed, run, run.env_process)
+
+    places = [(n, row) for n in active for row in range(run.envs)]
+    envs, errors = open_envs(make, places, len(setup.seeds))
+    if errors:
+        for env in (env for row in envs for env in row):
+            env.close()
+        require(errors, setup.seeds)
     first = envs[active[0]][0]
     if not first.savable:
         say(
@@ -100,10 +103,11 @@ def _open_replays(setup: Setup, driver: Driver) -> list[Replay]:
             f"run.train_fill is {run.train_fill} windows, but a replay of {capacity} steps has "
             f"only {max(most, 0)}; lower it, or raise run.replay_size and run.steps"
         )
-    replays = []
-    for seed in setup.seeds:
-        store = setup.learner.make_store(driver.spaces, capacity)
-        replays.append(Replay(driver.spaces, capacity, run.envs, length, seed, store))
+    stores = setup.learner.make_stores(driver.spaces, capacity)
+    replays = [
+        Replay(driver.spaces, capacity, run.envs, length, seed, store)
+        for seed, store in zip(setup.seeds, stores)
+    ]
     size = sum(replay.store.nbytes for replay in replays)
     say(
         f"replay: {len(replays)} x {capacity:,} steps, {size / 1e9:.2f} GB; training starts at "

@@ -73,7 +73,7 @@ def import_checkpoint(
     try:
         (logdir / "config.yaml").write_text(text, "utf-8")
         batch = (config.batch_size, config.batch_length)
-        setup = Setup(learner, make_env, None, [logdir], [config.seed], config.run, *batch)
+        setup = Setup(learner, make_env, None, [logdir], logdir, [config.seed], config.run, *batch)
         run = RunState(setup)
         run.start()
         run.check(wait=True)

@@ -82,7 +82,7 @@ class Actor(nn.Module):
             weights[name] = AffineWeights(shape, self.outscale, name=name)()
         return weights
 
-    def output(self, layers: Layers, feat: Array) -> Array | tuple[Array, Array]:
+    def output(self, layers: Layers, feat: Array) -> Any:
         """Maps features `[..., F]` to logits `[..., A]`, or mean and std, `[..., A]` each."""
         x = feat.astype(self.dtype)
         for index in range(self.layers):

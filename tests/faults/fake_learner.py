@@ -120,8 +120,8 @@ class FakeLearner:
             self._weights[n] = array["weights"]
             self._updates[n] = array["updates"]
 
-    def make_store(self, spaces: Mapping[str, Space], capacity: int) -> None:
-        return None
+    def make_stores(self, spaces: Mapping[str, Space], capacity: int) -> list[None]:
+        return [None] * self.size
 
 
 def _fold(*arrays: np.ndarray) -> int:

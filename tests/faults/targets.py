@@ -225,7 +225,7 @@ def _continue(what: str, data: bytes) -> None:
         path.write_bytes(seal(body))
     run = small.RunConfig(**{**small.SMALL, "steps": 40})
     make = small.make_env
-    state = RunState(Setup(small.make_learner(), make, make, [copy], [3], run, 2, 4))
+    state = RunState(Setup(small.make_learner(), make, make, [copy], copy, [3], run, 2, 4))
     try:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -43,6 +43,8 @@ def test_unknown_verb_block_flag_and_task_name_the_nearest(
         (["--seed"], "needs a value"),
         (["stray"], "stray"),
         (["--seeds", "0", "0"], "different"),
+        (["--jax.population_devices", "0"], "jax.population_devices must be at least 1"),
+        (["--jax.data_devices", "-1"], "jax.data_devices must be at least 1"),
         (["--seeds", "0", "--seed", "1"], "not both"),
         (["--jax.platform", "gpus"], "jax.platform"),
         (["--jax.precision", "float16"], "jax.precision"),

@@ -1,6 +1,7 @@
 """Runtime: what training, saving and the device's replay must leave equal."""
 
 import functools
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -160,5 +161,24 @@ def test_unknown_place_of_replay_is_refused(runtime: Runtime) -> None:
     agent = tiny.make_agent(jax__device_replay="gpu")
     other = Runtime(agent.config, agent.obs_space, agent.act_space, [0])
     with pytest.raises(UserError, match="device_replay"):
-        other.make_store(agent.obs_space, 10)
-    assert runtime.make_store(agent.obs_space, 10) is None  # auto, on a CPU
+        other.make_stores(agent.obs_space, 10)
+    assert runtime.make_stores(agent.obs_space, 10) == [None]  # auto, on a CPU
+
+
+def test_the_replays_of_all_members_lie_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = tiny.make_agent()
+    members = Runtime(agent.config, agent.obs_space, agent.act_space, [0, 1, 2])
+    need = device_replay.size_of(agent.obs_space, 10) * 3
+    free = [2 * need]  # Enough for all at first, too little once some are there.
+
+    class Device:
+        platform = "gpu"
+
+        def memory_stats(self) -> dict[str, int]:
+            free[0] -= need // 3
+            return {"bytes_limit": free[0] + need // 3, "bytes_in_use": 0}
+
+    monkeypatch.setattr(members, "mesh", SimpleNamespace(size=1, devices=np.array([Device()])))
+    monkeypatch.setattr(device_replay, "DeviceStore", lambda *args: "on the device")
+    assert members.make_stores(agent.obs_space, 10) == ["on the device"] * 3
+    assert members.make_stores(agent.obs_space, 10) == [None] * 3

@@ -15,8 +15,9 @@ from embodied.core.storage import Storage
 from embodied.run.sweep import launch, remote
 from embodied.run.sweep.plan import FOLDER, Job
 from embodied.run.sweep.runner import Ended
-from embodied.run.sweep.states import States
+from embodied.run.sweep.states import RUNNING, States
 
+_CLOSING = 120.0  # Seconds in which jobs save and end after an error of the sweep itself.
 _PATIENCE = 30.0  # Seconds until storage that failed is asked again.
 
 
@@ -84,6 +85,11 @@ class RayEngine:
         """See `Engine`."""
         accelerators = self._ray.cluster_resources().get("GPU", 0) > 0
         gpus = job.devices / self._share if accelerators else 0
+        if gpus > 1 and gpus != int(gpus):
+            raise UserError(
+                f"Ray gives a job whole accelerators or a part of one, not {gpus}: use "
+                "--jobs-per-device 1"
+            )
         options = self._attempt.options(num_cpus=self._cpus, num_gpus=gpus, name=job.name)
         if self._storage:
             before = States(self._root).read(job)
@@ -108,18 +114,22 @@ class RayEngine:
 
     def stop(self) -> None:
         """See `Engine`."""
-        # Tasks look for it; those that have not begun end at once.
+        # Tasks look for it; those that have not begun never need to.
         if self._storage:
             self._storage.write(self._stop, b"")
         else:
             (self._root / FOLDER).mkdir(parents=True, exist_ok=True)
             (self._root / self._stop).touch()
+        for task, job in self._tasks.items():
+            if States(self._root).read(job).state != RUNNING:
+                self._ray.cancel(task)
 
     def close(self) -> None:
         """See `Engine`."""
         if self._tasks:  # After an error of the sweep itself.
             self.stop()
-            self._ray.wait(list(self._tasks), num_returns=len(self._tasks))
+            count = len(self._tasks)
+            self._ray.wait(list(self._tasks), num_returns=count, timeout=_CLOSING)
         if self._storage and self._storage.exists(self._stop):
             self._storage.remove([self._stop])
         (self._root / self._stop).unlink(missing_ok=True)

@@ -76,6 +76,8 @@ def busy(root: Path, job: Job) -> bool:
         Lock(folder).release()
     except UserError:
         return True
+    except OSError:
+        return False  # The job itself will say what is wrong with its folder.
     return False
 
 

@@ -53,11 +53,12 @@ class LocalEngine:
 
     def start(self, job: Job) -> None:
         """See `Engine`."""
-        devices = self._groups.pop(0)
+        devices = self._groups[0]
         env = launch.memory_share(self._share)
         if self._named:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
         process = launch.start(self._root, job, env)
+        self._groups.remove(devices)
         before = self._states.read(job)
         state = JobState(
             RUNNING, before.failures, before.saved, socket.gethostname(), process.pid,

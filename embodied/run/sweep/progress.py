@@ -87,7 +87,8 @@ def measure(job: Job, root: Path) -> Progress:
       root: the sweep's folder.
     """
     runs = job.runs(root)
-    lines = _records(_read(runs[0] / "timing.jsonl"))
+    # Frozen seeds write no more, the others write alike.
+    lines = max((_records(_read(run / "timing.jsonl")) for run in runs), key=_newest)
     steps = seconds = 0.0
     for line in lines:
         total = float(line.get("seconds/total") or 0)
@@ -105,6 +106,10 @@ def measure(job: Job, root: Path) -> Progress:
         returns=sum(means) / len(means) if means else None,
         repeat=round(counts[-1]["frame"] / counts[-1]["step"]) if counts else 0,
     )
+
+
+def _newest(lines: list[dict[str, Any]]) -> int:
+    return int(lines[-1].get("step", 0)) if lines else -1
 
 
 def tail(path: Path, count: int) -> list[str]:

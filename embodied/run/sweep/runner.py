@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from embodied.core.errors import UserError
 from embodied.core.logger import say
 from embodied.run.signals import StopFlag
 from embodied.run.sweep import launch, progress, states
@@ -126,7 +127,11 @@ class Runner:
             if not launch.busy(self._root, job):
                 self._waiting.remove(job)
                 self._running.append(job)
-                self._engine.start(job)
+                try:
+                    self._engine.start(job)
+                except UserError as error:
+                    self._running.remove(job)
+                    self._judge(Ended(job, None, f"could not be started: {error}"), stopping=False)
 
     def _judge(self, ended: Ended, stopping: bool) -> None:
         """Decides what becomes of a job whose process has ended."""
@@ -189,5 +194,6 @@ def _explain(code: int | None) -> str:
     if code is None:
         return "was lost with its machine"
     if code < 0:
-        return f"was ended by {signal.Signals(-code).name}"
+        known = -code in {int(number) for number in signal.Signals}
+        return f"was ended by {signal.Signals(-code).name if known else f'signal {-code}'}"
     return "stopped before its end" if code == 0 else f"failed with exit status {code}"

@@ -15,7 +15,6 @@ from embodied.run.sweep.states import JobState, States
 
 # Seconds since its last record after which a run that no sweep started counts as stopped.
 STALE = 900.0
-_ORDER = (states.FINISHED, states.RUNNING, states.STOPPED, states.WAITING, states.FAILED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +108,7 @@ def text(table: Sequence[Row]) -> str:
 def totals(table: Sequence[Row]) -> str:
     """Returns the line of totals: jobs by state, progress, rate and time left."""
     counts = Counter(row.state.state for row in table)
-    shown = [f"{counts[state]} {state}" for state in _ORDER if counts[state]]
+    shown = [f"{counts[state]} {state}" for state in states.EVERY if counts[state]]
     members = [len(row.job.seeds) for row in table]
     every = sum(row.job.steps * n for row, n in zip(table, members))
     left = sum(row.left * n for row, n in zip(table, members))

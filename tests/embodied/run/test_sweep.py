@@ -182,6 +182,42 @@ def test_a_population_is_one_job(tmp_path: Path) -> None:
     assert progress.saved(job, tmp_path).step == -1
 
 
+def test_a_population_goes_on_when_its_first_seed_is_frozen(tmp_path: Path) -> None:
+    job = make(seeds=(4, 7), steps=400)
+    for run, step in zip(job.runs(tmp_path), (40, 300)):
+        run.mkdir(parents=True)
+        line = {"time": 1.0, "step": step, "steps_per_second": 2.0, "seconds/total": 5.0}
+        (run / "timing.jsonl").write_text(json.dumps(line) + "\n")
+    assert progress.measure(job, tmp_path).step == 300
+
+
+def test_a_folder_that_cannot_be_used_fails_its_job_alone(tmp_path: Path) -> None:
+    broken, good = make(), make(method="b")
+    (tmp_path / broken.folder).parent.mkdir(parents=True)
+    (tmp_path / broken.folder).write_text("a file")
+    sweep = Sweep(tmp_path, broken, good)
+    assert sweep.run() == 1
+    assert sweep.states() == ["failed", "finished"]
+
+
+def test_a_job_that_cannot_be_started_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = make(), make(method="b")
+    start = LocalEngine.start
+
+    def refuse(self: LocalEngine, job: Job) -> None:
+        if job is bad:
+            raise UserError("no log")
+        start(self, job)
+
+    monkeypatch.setattr(LocalEngine, "start", refuse)
+    sweep = Sweep(tmp_path, bad, good)
+    assert sweep.run() == 1
+    assert sweep.states() == ["failed", "finished"]
+    assert States(tmp_path).read(bad).reason == "could not be started: no log"
+
+
 def test_plans_grow_and_refuse_what_does_not_fit(tmp_path: Path) -> None:
     one, two = make(), make(method="b")
     Plan(("--configs", "debug"), (one,)).save(tmp_path)
@@ -212,8 +248,9 @@ def test_a_damaged_state_counts_as_none(tmp_path: Path) -> None:
     store = States(tmp_path)
     store.write(job, JobState("failed", failures=3))
     assert store.read(job).failures == 3
-    (tmp_path / "sweep" / "jobs" / f"{job.name}.json").write_text("{")
-    assert store.read(job) == JobState()
+    for text in ("{", "[]", '{"state": null}', '{"state": "weird"}', '{"failures": "3"}'):
+        (tmp_path / "sweep" / "jobs" / f"{job.name}.json").write_text(text)
+        assert store.read(job) == JobState()
 
 
 def test_devices_are_those_of_the_environment(
