@@ -67,7 +67,7 @@ echo "ended $(date -u +%FT%TZ), exit status $code" >>"$out/sessions.txt"
   for run in "$runs"/*/atari_"$game"/seed-*; do
     [[ -e $run/timing.jsonl ]] || continue
     name=$(basename "$(dirname "$(dirname "$run")")")-$(basename "$run")
-    cp "$run/episodes.jsonl" "$out/episodes/$name.jsonl"
+    [[ ! -e $run/episodes.jsonl ]] || cp "$run/episodes.jsonl" "$out/episodes/$name.jsonl"
     "$python" - "$run/timing.jsonl" "$name" <<'EOF'
 import json, sys
 lines = [json.loads(line) for line in open(sys.argv[1])]

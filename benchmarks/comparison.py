@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 from embodied.scores import stats
 from embodied.scores.style import COLORS, GREY, log_axis, new_figure, save, styled
@@ -30,7 +32,12 @@ ORDER = (
     "nashmtl", "reciprocal",
 )  # fmt: skip
 TASKS = ("observation", "reward", "dynamics")
+# Panel -> task, loss. dyn and rep are one KL: alpha and 1 - alpha of it.
+LOSSES = {"image": ("observation", "image"), "reward": ("reward", "reward"),
+          "KL (dyn)": ("dynamics", "dyn")}  # fmt: skip
+ALPHA = 5 / 6
 Run = Mapping[str, Any]  # `episodes`, `metrics`: lists of records
+Series = Callable[[Run], tuple[np.ndarray, np.ndarray]]
 
 
 def collect(sweep: Path, out: Path) -> None:
@@ -61,7 +68,10 @@ def load(folder: Path) -> dict[str, list[Run]]:
         method = path.parent.name.rpartition("-")[0]
         run = {"episodes": _read(path), "metrics": _read(path.with_name("metrics.jsonl"))}
         found.setdefault(method, []).append(run)
-    return {method: found[method] for method in sorted(found, key=ORDER.index)}
+    if BASELINE not in found:
+        raise SystemExit(f"{folder} holds no run of {BASELINE}, which the others are compared with")
+    known = {method: index for index, method in enumerate(ORDER)}
+    return {m: found[m] for m in sorted(found, key=lambda m: (known.get(m, len(ORDER)), m))}
 
 
 def returns(run: Run) -> dict[int, float]:
@@ -74,8 +84,24 @@ def returns(run: Run) -> dict[int, float]:
 
 
 def interval(values: Sequence[float]) -> stats.Estimate:
-    """Mean over seeds with its 95% bootstrap interval."""
-    return stats.bootstrap(lambda x: stats.mean(x)[None], np.asarray(values, float)[:, None])[0]
+    """Mean over seeds with its 95% interval by Student's t; a bootstrap of five is too narrow."""
+    mean, size = float(np.mean(values)), len(values)
+    if size < 2:
+        return stats.Estimate(mean, math.nan, math.nan)
+    half = special.stdtrit(size - 1, 0.975) * np.std(values, ddof=1) / math.sqrt(size)
+    return stats.Estimate(mean, mean - half, mean + half)
+
+
+def difference(values: Sequence[float], base: Sequence[float]) -> stats.Estimate:
+    """Difference of two means over seeds with its 95% interval by Welch's t."""
+    mean = float(np.mean(values) - np.mean(base))
+    if min(len(values), len(base)) < 2:
+        return stats.Estimate(mean, math.nan, math.nan)
+    parts = [np.var(x, ddof=1) / len(x) for x in (values, base)]
+    spread = sum(part**2 / (len(x) - 1) for part, x in zip(parts, (values, base)))
+    freedom = sum(parts) ** 2 / spread if spread else 1.0
+    half = special.stdtrit(freedom, 0.975) * math.sqrt(sum(parts))
+    return stats.Estimate(mean, mean - half, mean + half)
 
 
 def series(run: Run, key: str) -> tuple[np.ndarray, np.ndarray]:
@@ -107,31 +133,41 @@ def draw_learning(runs: Mapping[str, list[Run]]) -> Any:
 
 
 def draw_balance(runs: Mapping[str, list[Run]]) -> Any:
-    """Loss scales, weights and σ/σ* of every run over the updates, a column a task."""
-    figure = new_figure(7.5, 6.0)
-    axes = figure.subplots(3, 3, sharex=True)
-    kinds: tuple[tuple[str, Callable[[Run, str], tuple[np.ndarray, np.ndarray]]], ...] = (
-        ("Loss", lambda run, task: series(run, f"train/balance/loss/{task}")),
-        ("Weight", lambda run, task: series(run, f"train/balance/weight/{task}")),
-        ("σ / σ*", _sigma_ratio),
-    )
-    for row, (title, values) in zip(axes, kinds):
-        for axis, task in zip(row, TASKS):
-            for index, members in enumerate(runs.values()):
-                for run in members:
-                    x, y = values(run, task)
-                    color = COLORS[index % len(COLORS)]
-                    dashes = "--" if index >= len(COLORS) else "-"
-                    axis.plot(x, y, dashes, color=color, linewidth=0.6, alpha=0.8)
-            log_axis(axis)
-            axis.set_title(f"{title}, {task}")
+    """Losses, their weights, σ/σ* and the reward's share of the gradient over the updates.
+
+    A line is the geometric mean over a method's seeds; the last row has a line for each run.
+    """
+    figure = new_figure(7.5, 7.5)
+    axes = figure.subplots(4, 3, sharex=True)
+    panels: list[tuple[str, Series]] = [
+        (f"Loss, {name}", _named(f"train/loss/{key}"))
+        for name, key in (("image", "image"), ("reward", "reward"), ("KL", "dyn"))
+    ]
+    panels += [(f"Weight of {key}", functools.partial(_weight, key)) for key in LOSSES]
+    panels += [(f"σ / σ*, {task}", functools.partial(_sigma_ratio, task)) for task in TASKS]
+    for axis, (title, values) in zip(axes.ravel(), panels):
+        for index, members in enumerate(runs.values()):
+            curves = [values(run) for run in members]
+            size = min(len(y) for _, y in curves)
+            if size:
+                logs = [np.log(np.maximum(y[:size], 1e-12)) for _, y in curves]
+                axis.plot(curves[0][0][:size], np.exp(np.mean(logs, 0)), **_line(index))
+        log_axis(axis)
+        axis.set_title(title)
     for axis in axes[2]:
         axis.axhline(1, color=GREY, linestyle="--", linewidth=0.8)
+    for index, members in enumerate(runs.values()):
+        for run in members:
+            axes[3, 0].plot(*_sigma_ratio("observation", run), linewidth=0.5, **_line(index))
+            axes[3, 1].plot(*_sigma_ratio("reward", run), linewidth=0.5, **_line(index))
+            axes[3, 2].plot(*series(run, "train/grad_share/reward"), linewidth=0.5, **_line(index))
+    axes[3, 0].set_title("σ / σ*, observation, every run")
+    axes[3, 1].set_title("σ / σ*, reward, every run")
+    axes[3, 2].set_title("Reward head's share of the gradient")
+    for axis in axes[3]:
+        log_axis(axis)
         axis.set_xlabel("Updates")
-    handles = [
-        axes[0, 0].plot([], [], "--" if i >= len(COLORS) else "-", color=COLORS[i % len(COLORS)])[0]
-        for i in range(len(runs))
-    ]
+    handles = [axes[0, 0].plot([], [], **_line(index))[0] for index in range(len(runs))]
     figure.legend(handles, list(runs), loc="outside upper center", ncols=min(5, len(runs)))
     return figure
 
@@ -144,22 +180,45 @@ def table(runs: Mapping[str, list[Run]]) -> str:
     base = [list(returns(run).values())[-1] for run in runs[BASELINE]]
     for method, members in runs.items():
         final = [list(returns(run).values())[-1] for run in members]
-        both = [np.asarray(values, float)[:, None] for values in (final, base)]
-        less = stats.bootstrap(lambda a, b: (stats.mean(a) - stats.mean(b))[None], *both)[0]
-        mean = {key: np.mean([series(run, f"train/balance/loss/{key}")[1][-1] for run in members])
-                for key in ("observation", "reward")}  # fmt: skip
-        ratios = [[_sigma_ratio(run, task)[1][-1:] for run in members] for task in TASKS]
-        sigma = ", ".join(f"{np.mean(r):.2f}" if np.size(r) else "–" for r in ratios)
+        less = difference(final, base)
+        mean = {key: np.mean([series(run, f"train/loss/{key}")[1][-1] for run in members])
+                for key in ("image", "reward")}  # fmt: skip
+        ratios = [[_sigma_ratio(task, run)[1][-1:] for run in members] for task in TASKS]
+        sigma = ", ".join(
+            f"{np.exp(np.mean(np.log(r))):.2f}" if np.size(r) else "–" for r in ratios
+        )
         each = " ".join(f"{value:.1f}" for value in final)
         lines.append(
             f"| {method} | {len(final)} | {_range(interval(final))} | {each} | "
-            f"{'' if method == BASELINE else _range(less)} | {mean['observation']:.1f} | "
+            f"{'' if method == BASELINE else _range(less)} | {mean['image']:.1f} | "
             f"{mean['reward']:.4f} | {sigma if any(np.size(r) for r in ratios) else ''} |\n"
         )
     return "".join(lines)
 
 
-def _sigma_ratio(run: Run, task: str) -> tuple[np.ndarray, np.ndarray]:
+def _named(key: str) -> Series:
+    return lambda run: series(run, key)
+
+
+def _weight(key: str, run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """What a loss is multiplied with in the total: its task's weight times that inside the task."""
+    task, loss = LOSSES[key]
+    x, weight = series(run, f"train/balance/weight/{task}")
+    if key != "KL (dyn)":
+        return x, weight
+    # The part of the task's loss that is not rep's, over dyn itself: alpha, or the loss scale.
+    _, whole = series(run, "train/balance/loss/dynamics")
+    _, dyn = series(run, f"train/loss/{loss}")
+    _, rep = series(run, "train/loss/rep")
+    return x, weight * whole * ALPHA / (ALPHA * dyn + (1 - ALPHA) * rep)
+
+
+def _line(index: int) -> dict[str, Any]:
+    dashes = "--" if index >= len(COLORS) else "-"
+    return {"color": COLORS[index % len(COLORS)], "linestyle": dashes}
+
+
+def _sigma_ratio(task: str, run: Run) -> tuple[np.ndarray, np.ndarray]:
     x, sigma = series(run, f"train/balance/log_sigma/{task}")
     _, star = series(run, f"train/balance/log_sigma_star/{task}")
     size = min(len(sigma), len(star))

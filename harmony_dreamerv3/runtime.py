@@ -145,6 +145,8 @@ class Runtime:
         if any(self._reasons[index] is None for index in dead):
             for value in self._pending:
                 self._find_reasons(np.asarray(value, np.float64))
+            for index in dead:  # It had failed before its state was saved.
+                self._reasons[index] = self._reasons[index] or "of an earlier update"
         return list(self._reasons)
 
     def report(self, batches: list[Any], counter: tuple[int, ...]) -> list[Arrays]:
@@ -173,7 +175,7 @@ class Runtime:
           UserError: when names, shapes or dtypes are those of another agent.
         """
         self.state = self._place(members.unflat(self.state, arrays, self.size))
-        self._pending, self._alive = [], None
+        self._pending, self._alive = [], self.state.alive
         self._reasons = [None] * self.size
 
     def save_carry(self, carry: Any) -> list[Arrays]:
@@ -275,9 +277,11 @@ class Runtime:
     def _find_reasons(self, value: np.ndarray) -> None:
         """Notes the first loss or gradient norm `[N, M]` that is not finite, by member."""
         for index in np.flatnonzero(~np.isfinite(value).all(-1)):
-            if self._reasons[index] is None:
-                bad = [n for n, v in zip(self._names, value[index]) if not np.isfinite(v)]
-                self._reasons[index] = min(bad, key=_origin)
+            bad = [n for n, v in zip(self._names, value[index]) if not np.isfinite(v)]
+            # What a learner dies of; the weights of a method, say, are only looked at.
+            fatal = [name for name in bad if name.startswith(("loss/", "grad_norm/"))]
+            if fatal and self._reasons[index] is None:
+                self._reasons[index] = min(fatal, key=_origin)
 
     def _check_mesh(self) -> None:
         c = self.agent.config

@@ -58,8 +58,14 @@ def make_tasks(config: Config, wm: WorldModel) -> dict[str, balance.Task]:
         losses: dict[str, float] = {}
         for member, weight in members.items():
             for loss in _expand(member, wm, b):
+                inner = _weight(weight, alpha, f"{name}.{member}")
+                if fixed and inner not in (1.0, alpha, 1.0 - alpha):
+                    raise UserError(
+                        f"balance.tasks.{name}.{member} has no effect under balance.method fixed, "
+                        "whose weights inside a task are loss_scales.<loss>; set those instead"
+                    )
                 scale = scale_of(loss, config.loss_scales, wm)
-                losses[loss] = scale if fixed else _weight(weight, alpha, f"{name}.{member}")
+                losses[loss] = scale if fixed else inner
         if not losses:
             continue
         dynamics = {"dyn", "rep"} <= set(losses)
@@ -68,12 +74,18 @@ def make_tasks(config: Config, wm: WorldModel) -> dict[str, balance.Task]:
         made[name] = balance.Task(
             losses,
             regularizer=alpha if released else 1.0,
-            dims=sum(_dims(loss, wm) for loss in losses),
+            # dyn and rep are two gradients of one KL, hence one scalar.
+            dims=sum(_dims(loss, wm) for loss in losses if not (dynamics and loss == "rep")),
             fixed=None if weight_of_task is None else float(weight_of_task),
         )
     owned = {loss for task in made.values() for loss in task.losses}
     for loss in wm.loss_names:
         if loss not in owned:
+            if loss in made:
+                raise UserError(
+                    f"balance.tasks.{loss} has the name of a loss that no task lists; give the "
+                    "task another name"
+                )
             made[loss] = balance.Task({loss: 1.0}, fixed=scale_of(loss, config.loss_scales, wm))
     return made
 
@@ -142,6 +154,10 @@ def _weight(value: float | str, alpha: float, where: str) -> float:
                 f"balance.tasks.{where}: expected a number, alpha or 1-alpha, got {value!r}"
             )
         return words[value.replace(" ", "")]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UserError(
+            f"balance.tasks.{where}: expected a number, alpha or 1-alpha, got {value!r}"
+        )
     return float(value)
 
 

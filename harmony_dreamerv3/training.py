@@ -6,13 +6,13 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import embodied.envs
 import embodied.run
 from embodied.core.checkpoint import Checkpoints
 from embodied.core.env import Env
 from embodied.core.errors import UserError
-from embodied.core.files import write_atomic
 from harmony_dreamerv3 import config as configs
 from harmony_dreamerv3 import devices, keys, multihost, summary
 from harmony_dreamerv3.config import Config
@@ -56,19 +56,13 @@ def train(config: Config, logdir: Path | None, seeds: Sequence[int] | None) -> i
     ]
     found = devices.setup(config.jax)
     multihost.check(config, len(members))
-    make_env = functools.partial(open_env, config)
+    make_env = env_maker(config)
     probe = make_env(0, 0, 0)
     obs_space, act_space, repeat = probe.obs_space, probe.act_space, probe.repeat
     probe.close()
     learner = Runtime(config, obs_space, act_space, members)
     with multihost.records(root) as mine:
         folders = [mine / folder.relative_to(root) for folder in folders]
-        for folder, text in zip(folders, saved):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                write_atomic(folder / "config.yaml", text.encode())
-            except OSError as error:
-                raise UserError(f"cannot write to {folder}: {error}") from error
         print(
             f"{config.task}, method {config.method}, seeds {members}, {learner.parameters:,} "
             f"parameters each, on {found[0].device_kind} ({found[0].platform}); records in {mine}",
@@ -76,7 +70,7 @@ def train(config: Config, logdir: Path | None, seeds: Sequence[int] | None) -> i
         )
         result = embodied.run.train_eval(
             learner, make_env, make_env if config.run.eval_every else None, folders, members,
-            config.run, config.batch_size, config.batch_length, mine,
+            config.run, config.batch_size, config.batch_length, mine, saved,
         )  # fmt: skip
         for folder, seed in zip(folders, members):
             own = dataclasses.replace(config, seed=seed)
@@ -105,7 +99,7 @@ def evaluate(logdir: Path, episodes: int | None, platform: str | None) -> int:
     run = dataclasses.replace(config.run, eval_eps=episodes or config.run.eval_eps)
     config = dataclasses.replace(config, jax=jax_config, run=run)
     devices.setup(config.jax)
-    make_env = functools.partial(open_env, config)
+    make_env = env_maker(config)
     probe = make_env(0, 0, 0)
     learner = Runtime(config, probe.obs_space, probe.act_space, [config.seed])
     probe.close()
@@ -113,10 +107,14 @@ def evaluate(logdir: Path, episodes: int | None, platform: str | None) -> int:
     return summary.evaluation(logdir / "eval")
 
 
-def open_env(config: Config, member: int, index: int, seed: int) -> Env:
-    """Makes one environment of the configured task."""
+def env_maker(config: Config) -> embodied.run.MakeEnv:
+    """Returns what makes the environments of the configured task; other processes may call it."""
     suite = config.task.partition("_")[0]
-    return embodied.envs.make(config.task, seed, dict(config.env.get(suite, {})))
+    return functools.partial(_open_env, config.task, dict(config.env.get(suite, {})))
+
+
+def _open_env(task: str, options: dict[str, Any], member: int, index: int, seed: int) -> Env:
+    return embodied.envs.make(task, seed, options)
 
 
 def method_name(config: Config) -> str:
@@ -134,6 +132,10 @@ def run_name(config: Config, seeds: Sequence[int] | None) -> str:
     return f"{task}-{config.method}" + ("" if seeds else f"-{config.seed}")
 
 
+# What a run that is killed before its first record leaves.
+LEFTOVERS = {".lock", ".config.yaml.tmp"}
+
+
 def prepare_folder(folder: Path, config: Config) -> str:
     """Checks a run folder against the configuration.
 
@@ -146,7 +148,7 @@ def prepare_folder(folder: Path, config: Config) -> str:
     text = f"# harmony_dreamerv3 run, format {VERSION}\nformat: {VERSION}\n{configs.dump(config)}"
     path = folder / "config.yaml"
     if not path.exists():
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and {path.name for path in folder.iterdir()} - LEFTOVERS:
             raise UserError(f"{folder} is not empty and holds no run; give another --logdir")
         return text
     old = keys.flatten(_read_version(path))

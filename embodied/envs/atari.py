@@ -186,16 +186,16 @@ class Atari:
 
     def _reset(self) -> np.ndarray:
         continued = self._options.lives == "continue" and self._playing
-        if not continued or self._count >= self._limit:
+        if not continued or self._count >= self._limit:  # Else the last frame is still the screen.
             self._ale.reset_game()
             for _ in range(int(self._rng.integers(self._options.noops + 1))):
                 self._ale.act(0)
                 if self._ale.game_over():
                     self._ale.reset_game()
             self._count, self._held = 0, 0
+            self._grab(self._frames[0])
         self._lives = self._ale.lives()
         self._over, self._playing = False, True
-        self._grab(self._frames[0])
         return self._render(False)
 
     def _render(self, both: bool) -> np.ndarray:
@@ -211,15 +211,17 @@ class Atari:
             {
                 "ale": self._ale.cloneSystemState().serialize(),
                 "rng": self._rng,
+                # A restored emulator shows no screen before its next frame.
+                "screen": self._frames[0] if self._over and self._playing else None,
                 **{key: getattr(self, f"_{key}") for key in _COUNTERS},
             }
         )
 
     def load(self, data: bytes) -> None:
-        """Restores what `save` returned; the screen comes back with the next frame."""
+        """Restores what `save` returned."""
         import ale_py
 
-        keys = {"ale", "rng", *_COUNTERS}
+        keys = {"ale", "rng", "screen", *_COUNTERS}
         state = states.expect(states.unpack(data), keys, self._name)
         # A fresh emulator continues exactly only if it has played a frame before (seen in Qbert).
         self._ale.reset_game()
@@ -228,6 +230,8 @@ class Atari:
         states.set_rng(self._rng, state["rng"])
         for key in _COUNTERS:
             setattr(self, f"_{key}", state[key])
+        if state["screen"] is not None:
+            self._frames[0] = states.array(state["screen"], self._frames[0])
 
     def close(self) -> None:
         """Has nothing to free: the emulator goes with the object."""

@@ -84,6 +84,20 @@ def expect(state: Any, keys: set[str], name: str) -> dict[str, Any]:
     return state
 
 
+def array(value: Any, like: np.ndarray) -> np.ndarray:
+    """Returns a saved array when it has the dtype and shape of `like`.
+
+    Raises:
+      UserError: when it has not.
+    """
+    if not isinstance(value, np.ndarray) or (value.dtype, value.shape) != (like.dtype, like.shape):
+        raise UserError(
+            f"the saved environment state has no array of {like.dtype} {like.shape} where one "
+            "belongs; go back to an older checkpoint"
+        )
+    return value
+
+
 def set_rng(rng: np.random.Generator, state: Any) -> None:
     """Puts a generator into a saved state.
 

@@ -115,6 +115,8 @@ class Learner(Protocol):
 
         Raises:
           UserError: when names, shapes or dtypes are those of another agent.
+
+        `failed` then says which of them had failed when they were saved.
         """
         ...
 

@@ -54,6 +54,7 @@ class Loop:
             self._due()
         self._collect(wait=True)
         with self._timer.section("save"):
+            self._find_failed()
             state.save()
             state.check(wait=True)
 
@@ -95,6 +96,13 @@ class Loop:
         if state.step == self._fill:  # The policy has not seen how this episode began.
             obs = {**obs, "is_first": np.ones_like(obs["is_first"])}
         carry, actions = self._learner.act(state.carry, dict(obs), (state.step,), "train")
+        self._find_failed()
+        state.carry = carry
+        return actions
+
+    def _find_failed(self) -> None:
+        """Takes out the members whose loss is no longer finite."""
+        state, seeds = self._state, self._setup.seeds
         failed = {
             n: f"the loss {name!r} of seed {seeds[n]} is no longer finite after update "
             f"{state.updates:,} (step {state.step:,}); the last good checkpoint stays"
@@ -102,8 +110,6 @@ class Loop:
             if name is not None
         }
         self._freeze(failed, broken=False)
-        state.carry = carry
-        return actions
 
     def _insert(self, obs: Mapping[str, np.ndarray], actions: np.ndarray) -> None:
         """Stores the step that was acted on; a restarted environment makes it an episode's last."""
@@ -152,6 +158,7 @@ class Loop:
         self._evaluate()
         if crossed(state.step, run.save_every, run.envs):
             with timer.section("save"):
+                self._find_failed()  # What does not go on learning must not push out what does.
                 state.save()
 
     def _evaluate(self) -> None:

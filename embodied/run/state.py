@@ -227,6 +227,7 @@ class RunState:
             self.evaluated = lead["evaluated"]
             self.world = open_world(setup, self.active, self.step, dict(enumerate(loops)))
             learner.load([files["learner.safetensors"] for files in arrays])
+            self._refuse_failed(saved)
             self.carry = learner.load_carry([_under("carry/", loop) for loop in loops])
             if lead["pending"]:
                 spare = arrays[self.active[0]]["policy.safetensors"]  # For those frozen since.
@@ -262,6 +263,17 @@ class RunState:
         self.means[n].load(state["means"])
         contents = {name: part.files[name].read_bytes() for name in FILES}
         self.records[n].load(contents, state["held"])
+
+    def _refuse_failed(self, saved: Sequence[Saved]) -> None:
+        """Stops when a learner that is to go on will not learn any more."""
+        failed = self.setup.learner.failed()
+        for n in self.active:
+            if failed[n]:
+                reason = saved[n].state["frozen"] or f"the loss {failed[n]!r} was not finite"
+                raise UserError(
+                    f"the learner of step {self.step:,} in {saved[n].folder} has stopped learning "
+                    f"({reason}) and cannot go on; choose another --logdir"
+                )
 
     def _keep_frozen(self, n: int, part: Saved) -> None:
         files = {name: path.read_bytes() for name, path in part.files.items()}

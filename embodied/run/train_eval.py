@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from embodied.core.errors import UserError
+from embodied.core.files import write_atomic
 from embodied.core.lock import Lock
 from embodied.core.logger import say
 from embodied.run.config import RunConfig
@@ -16,6 +17,8 @@ from embodied.run.loop import Loop
 from embodied.run.signals import StopFlag
 from embodied.run.state import RunState
 from embodied.run.world import Setup
+
+CONFIG = "config.yaml"
 
 
 def train_eval(
@@ -28,6 +31,7 @@ def train_eval(
     batch_size: int,
     batch_length: int,
     root: Path | None = None,
+    configs: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Trains all members, or continues from their last checkpoint, until the end or a signal.
 
@@ -44,6 +48,8 @@ def train_eval(
       root: the folder that commits: the run folder of one member, or the one around those of a
         population, which may have a single member; None for the first of these where there is one
         member, else the second.
+      configs: text of each member's `config.yaml`, or none at all. That of a run which continues is
+        replaced only when it does.
 
     Returns:
       `step`, `updates`, `finished`, `signal` (name of the signal that stopped the run, or None)
@@ -63,6 +69,7 @@ def train_eval(
     setup = Setup(
         learner, make_env, make_eval_env, logdirs, root, seeds, run, batch_size, batch_length
     )
+    texts = list(zip(logdirs, configs))
     with StopFlag() as stop:
         locks = []
         state = None
@@ -73,8 +80,10 @@ def train_eval(
                     locks.append(Lock(folder))
                 except OSError as error:
                     raise UserError(f"cannot write to {folder}: {error}") from error
+            _write_configs([(f, text) for f, text in texts if not (f / CONFIG).exists()])
             state = RunState(setup)
             state.start()
+            _write_configs(texts)
             loop = Loop(setup, state, stop)
             try:
                 loop.train()
@@ -86,6 +95,14 @@ def train_eval(
                 state.close()
             for lock in locks:
                 lock.release()
+
+
+def _write_configs(texts: Sequence[tuple[Path, str]]) -> None:
+    for folder, text in texts:
+        try:
+            write_atomic(folder / CONFIG, text.encode())
+        except OSError as error:
+            raise UserError(f"cannot write to {folder}: {error}") from error
 
 
 def _summary(setup: Setup, state: RunState, stop: StopFlag) -> dict[str, Any]:

@@ -140,7 +140,8 @@ def batch_keys(agent: Agent) -> tuple[str, ...]:
 
 def _not_finite(values: list[Metrics]) -> str | None:
     for value in values:
-        bad = sorted(name for name, x in value.items() if not np.isfinite(x))
+        fatal = [name for name in value if name.startswith(("loss/", "grad_norm/"))]
+        bad = sorted(name for name in fatal if not np.isfinite(value[name]))
         if bad:
             return min(bad, key=lambda name: (not name.startswith("loss/"), name == "loss/model"))
     return None

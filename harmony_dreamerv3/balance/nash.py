@@ -16,6 +16,8 @@ NORMALIZATIONS = ("frobenius", "none")
 ACCEPTED_RESIDUAL = 1e-4
 TOLERANCE = 1e-5
 MAX_ITERATIONS = 50
+ROUNDING = 1e-7  # of a cosine in float32; it moves the residual by this times β².
+UNSOLVED = 1e30
 
 Carry = tuple[jax.Array, jax.Array, jax.Array]  # β [K], residual, iteration
 
@@ -112,7 +114,8 @@ def bargain(cosine: jax.Array) -> tuple[jax.Array, jax.Array]:
       cosine: float32 [K, K], positive semidefinite with unit diagonal.
 
     Returns:
-      β float32 [K] and its residual, the largest |β_i·(Cβ)_i - 1|, a float32 scalar.
+      β float32 [K] and its residual, the largest |β_i·(Cβ)_i - 1| and what rounding may hide of
+      it, a float32 scalar; `UNSOLVED` where there is no solution, as for opposed gradients.
     """
     eye = jnp.eye(len(cosine), dtype=cosine.dtype)
 
@@ -138,7 +141,8 @@ def bargain(cosine: jax.Array) -> tuple[jax.Array, jax.Array]:
     beta = jnp.ones_like(cosine[0])
     carry = (beta, jnp.abs(slack(beta)).max(), jnp.zeros((), jnp.int32))
     beta, residual, _ = jax.lax.while_loop(unsolved, step, carry)
-    return beta, residual
+    residual = residual + ROUNDING * (beta * beta).max()
+    return beta, jnp.where(jnp.isfinite(residual), residual, UNSOLVED)
 
 
 def _weights(norm: jax.Array, cosine: jax.Array, beta: jax.Array, normalization: str) -> jax.Array:

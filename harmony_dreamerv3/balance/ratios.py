@@ -12,7 +12,7 @@ from embodied.core.errors import UserError, nearest
 from harmony_dreamerv3.balance.balancer import Balancer, State, free_names, weighted
 from harmony_dreamerv3.balance.tasks import Task
 
-# A ratio of two losses beyond this is as good as infinite, which softmax would turn into NaN.
+# What softmax sees: beyond this it is as good as infinite, which softmax would turn into NaN.
 LARGEST_RATIO = 1e30
 
 
@@ -87,8 +87,7 @@ def dwa(tasks: Mapping[str, Task], *, temperature: float = 2.0, window: int = 10
         filled = jnp.where(full, 0, state["filled"]) + 1
         past = jnp.where(full, 0.0, state["mean"])
         rate = jnp.where(older > 0, newer / jnp.where(older > 0, older, 1), 1.0)
-        rate = jnp.minimum(rate, LARGEST_RATIO)
-        weight = count * jax.nn.softmax(rate / temperature)
+        weight = count * jax.nn.softmax(jnp.minimum(rate / temperature, LARGEST_RATIO))
         return {
             "weight": jnp.where(windows == 2, weight, ones),
             "newer": newer,

@@ -97,10 +97,12 @@ def task_losses(tasks: Mapping[str, Task], losses: Mapping[str, jax.Array]) -> d
 
     Returns:
       Task name -> scalar: the weighted sum of the means. The mean runs in at least float32
-      whatever the dtype of the loss, since bfloat16 sums stop growing at 256 terms.
+      whatever the dtype of the loss, since bfloat16 sums stop growing at 256 terms; it divides
+      before it sums, since the sum of losses that are finite may not be.
     """
     check_tasks(tasks, losses)
-    means = {k: jnp.mean(full(jnp.asarray(v))) for k, v in losses.items()}
+    arrays = {k: full(jnp.asarray(v)) for k, v in losses.items()}
+    means = {k: jnp.sum(v / v.size) for k, v in arrays.items()}
     return {
         name: sum((weight * means[k] for k, weight in task.losses.items()), jnp.float32(0))
         for name, task in tasks.items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import io
 import json
 from collections.abc import Sequence
@@ -61,7 +60,7 @@ def import_checkpoint(
         raise UserError(f"{logdir} holds a run already; give another --logdir")
     text = training.prepare_folder(logdir, config)
     devices.setup(config.jax)
-    make_env = functools.partial(training.open_env, config)
+    make_env = training.env_maker(config)
     probe = make_env(0, 0, 0)
     learner = Runtime(config, probe.obs_space, probe.act_space, [config.seed])
     probe.close()

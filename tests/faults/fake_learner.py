@@ -111,7 +111,11 @@ class FakeLearner:
 
     def save(self) -> list[dict[str, np.ndarray]]:
         return [
-            {"weights": self._weights[n].copy(), "updates": self._updates[n].copy()}
+            {
+                "weights": self._weights[n].copy(),
+                "updates": self._updates[n].copy(),
+                "failed": np.array(self._failed[n] is not None),
+            }
             for n in range(self.size)
         ]
 
@@ -119,6 +123,7 @@ class FakeLearner:
         for n, array in enumerate(arrays):
             self._weights[n] = array["weights"]
             self._updates[n] = array["updates"]
+            self._failed[n] = "image" if array["failed"] else None
 
     def make_stores(self, spaces: Mapping[str, Space], capacity: int) -> list[None]:
         return [None] * self.size

@@ -54,6 +54,23 @@ def test_a_loss_that_is_not_finite_is_named_and_never_saved(tmp_path: Path) -> N
     assert train(tmp_path)["finished"]
 
 
+def test_a_failed_learner_does_not_push_out_a_good_checkpoint(tmp_path: Path) -> None:
+    settings = {"save_every": 2, "eval_every": 0, "report_every": 0}
+    with pytest.raises(UserError, match="no longer finite"):
+        train(tmp_path / "failed", make_learner(fail_at={0: 50}), **settings)
+    assert train(tmp_path / "failed", **settings)["finished"]
+    train(tmp_path / "plain", **settings)
+    assert fingerprint(tmp_path / "failed") == fingerprint(tmp_path / "plain")
+
+
+def test_a_frozen_learner_does_not_go_on_alone(tmp_path: Path) -> None:
+    train(tmp_path, make_learner((3, 1), fail_at={1: 50}), (3, 1))
+    with pytest.raises(
+        UserError, match=r"seed-1 has stopped learning \(the loss 'image' of seed 1"
+    ):
+        train(tmp_path / "seed-1", seeds=(1,), steps=160)
+
+
 @pytest.mark.parametrize("where", ["env", "eval_env"])
 def test_an_observation_outside_its_space_is_named(where: str, tmp_path: Path) -> None:
     class Garbage:

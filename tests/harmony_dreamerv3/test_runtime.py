@@ -182,3 +182,12 @@ def test_the_replays_of_all_members_lie_in_one_place(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(device_replay, "DeviceStore", lambda *args: "on the device")
     assert members.make_stores(agent.obs_space, 10) == ["on the device"] * 3
     assert members.make_stores(agent.obs_space, 10) == [None] * 3
+
+
+def test_a_learner_that_had_failed_says_so_when_loaded(runtime: Runtime) -> None:
+    saved = runtime.save()
+    assert runtime.failed() == [None] * runtime.size
+    runtime.load([{**arrays, "alive": np.zeros_like(arrays["alive"])} for arrays in saved])
+    assert all(runtime.failed())
+    runtime.load(saved)
+    assert not any(runtime.failed())

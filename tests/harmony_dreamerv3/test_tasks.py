@@ -107,3 +107,88 @@ def test_optimum_of_harmony(loss):
     weighted = harmonized - np.log(1 + sigma)
     assert weighted == pytest.approx(2 / (1 + np.sqrt(1 + 4 / loss)), abs=1e-5)
     assert weighted < 1
+
+
+def test_dims_are_the_scalars_of_a_task():
+    found = made(balance__method="uncertainty")
+    assert found["observation"].dims == 8 * 8 * 3 + 3 + 2
+    # dyn and rep are one KL, whose gradient is split.
+    assert found["reward"].dims == found["dynamics"].dims == 1
+
+
+@pytest.mark.parametrize("flag", ["reward__reward", "dynamics__dyn"])
+def test_weights_inside_a_task_are_refused_where_they_would_have_no_effect(flag):
+    with pytest.raises(UserError, match=r"balance\.tasks\..* has no effect .* loss_scales"):
+        made(**{f"balance__tasks__{flag}": 7.0})
+
+
+def test_a_task_cannot_take_the_name_of_a_loss_of_its_own():
+    with pytest.raises(UserError, match="give the task another name"):
+        made(balance__method="harmony", balance__tasks={"cont": {"vector": 1.0}})
+
+
+def trained(method, updates=1, **flags):
+    agent = tiny.make_agent(balance__method=method, **flags)
+    state = jax.jit(agent.init)(jax.random.key_data(jax.random.key(0)))
+    step, seen = jax.jit(agent.train_step), []
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
+        for number in range(updates):
+            state, _, metrics = step(state, tiny.make_batch(agent, seed=number))
+            seen.append({k: float(v) for k, v in metrics.items()})
+    return agent, state, seen
+
+
+NAMES = ("observation", "reward", "dynamics")
+
+
+def weights(seen, kind="weight"):
+    return np.array([seen[f"balance/{kind}/{name}"] for name in NAMES])
+
+
+def test_reciprocal_follows_the_losses_of_each_update():
+    _, _, seen = trained("reciprocal", 2)
+    for metrics in seen:
+        np.testing.assert_allclose(weights(metrics), 1 / weights(metrics, "loss"), rtol=1e-5)
+
+
+def test_dwa_follows_the_rates_of_its_windows():
+    _, _, seen = trained(
+        "dwa", 4, balance__options__window=1, balance__options__temperature=2.0
+    )
+    np.testing.assert_array_equal([weights(m) for m in seen[:2]], np.ones((2, 3)))
+    for older, newer, now in zip(seen, seen[1:], seen[2:]):
+        rate = np.exp(weights(newer, "loss") / weights(older, "loss") / 2)
+        np.testing.assert_allclose(weights(now), 3 * rate / rate.sum(), rtol=1e-5)
+
+
+def test_task_gradients_are_those_of_each_task_by_all_shared_parameters():
+    agent, state, _ = trained("nashmtl")
+    batch = jax.tree.map(jnp.asarray, tiny.make_batch(agent))
+    c = agent.config.rssm
+    noise = jnp.zeros((*batch["is_first"].shape, c.stoch, c.classes))
+    found = tasks.task_grads(agent.balancer, agent.wm, state.params, batch, noise)
+    model = state.params["world_model"]
+    assert set(found) == {"encoder", "rssm"}
+
+    def loss(parts, name):
+        losses, _ = agent.wm.losses({**model, **parts}, batch, noise)
+        means = {key: value.mean() for key, value in losses.items()}
+        return {
+            "observation": means["position"] + means["speed"],
+            "reward": means["reward"],
+            "dynamics": 5 / 6 * means["dyn"] + 1 / 6 * means["rep"],
+        }[name]
+
+    for index, name in enumerate(NAMES):
+        expected = jax.grad(loss)({key: model[key] for key in found}, name)
+        mine = jax.tree.map(lambda x, index=index: x[index], found)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), mine, expected
+        )
+
+
+def test_nashmtl_weighs_each_total_with_a_solution_of_its_own():
+    # The reward head starts from zeros, so its gradient, too, and there is nothing to bargain for.
+    _, _, seen = trained("nashmtl", 4, free_nats=0.0)
+    assert all(metrics["balance/residual"] < 1e-4 for metrics in seen[1:])
+    assert (weights(seen[2]) != 1).all() and (weights(seen[2]) != weights(seen[3])).all()

@@ -195,6 +195,22 @@ def test_resume_is_exact(task, options, before, after, check_resume):
     check_resume(task, options, before, after)
 
 
+def test_the_screen_after_a_lost_life_is_part_of_the_state():
+    options, rng = {"lives": "continue"}, np.random.default_rng(0)
+    env = embodied.envs.make("atari_breakout", 0, options)
+    space, found = env.act_space["action"], 0
+    for _ in range(2000):
+        obs = env.step(space.sample(rng))
+        if not (obs["is_last"] and env.unwrapped._playing):
+            continue
+        found += 1
+        fresh = embodied.envs.make("atari_breakout", 1, options)
+        fresh.load(env.save())
+        action = space.sample(rng)
+        np.testing.assert_array_equal(env.step(action)["image"], fresh.step(action)["image"])
+    assert found >= 4
+
+
 def test_the_action_that_sticks_is_part_of_the_state():
     options = atari.Options(sticky=0.999)
     env = atari.Atari("pong", 0, options)

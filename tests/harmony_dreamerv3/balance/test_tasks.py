@@ -113,3 +113,13 @@ def test_with_every_task_fixed_each_method_is_a_constant_sum(method):
     assert not balancer.needs_task_grads
     assert float(total) == 6.0
     assert float(metrics["weight/b"]) == 0.0
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_the_mean_of_large_losses_is_their_mean(dtype):
+    balancer = make("harmony", {"a": Task({"x": 1.0})})
+    losses = {"x": jnp.full((16, 64), 1e36, dtype)}  # Their sum is no float32.
+    params = {key: jnp.full_like(value, 80.0) for key, value in balancer.init()[0].items()}
+    total, metrics = balancer.apply(params, balancer.init()[1], losses)
+    assert float(metrics["loss/a"]) == pytest.approx(1e36, rel=1e-2)
+    assert float(total) == pytest.approx(1e36 * np.exp(-80) + 80, rel=1e-2)
