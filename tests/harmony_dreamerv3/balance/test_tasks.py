@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -119,7 +120,7 @@ def test_with_every_task_fixed_each_method_is_a_constant_sum(method):
 def test_the_mean_of_large_losses_is_their_mean(dtype):
     balancer = make("harmony", {"a": Task({"x": 1.0})})
     losses = {"x": jnp.full((16, 64), 1e36, dtype)}  # Their sum is no float32.
-    params = {key: jnp.full_like(value, 80.0) for key, value in balancer.init()[0].items()}
+    params = jax.tree.map(lambda s: jnp.full_like(s, 80.0), balancer.init()[0])
     total, metrics = balancer.apply(params, balancer.init()[1], losses)
     assert float(metrics["loss/a"]) == pytest.approx(1e36, rel=1e-2)
     assert float(total) == pytest.approx(1e36 * np.exp(-80) + 80, rel=1e-2)
