@@ -240,9 +240,19 @@ class Runtime:
         return self._each(one)(params, carry, obs, keys)
 
     def _each(self, function: Callable) -> Callable:
-        """Maps over members; one member runs without `vmap`, whose batching could cost."""
+        """Maps over members; one member runs without `vmap`, whose batching could cost.
+
+        Over several devices each maps over its own members. Left to the partitioner, convolutions
+        of one member after another would be computed on every device.
+        """
         if self.size > 1:
-            return jax.vmap(function)
+            mapped, ours = jax.vmap(function), P("population")
+            if self.mesh.shape["population"] == 1:
+                return mapped
+            return jax.shard_map(
+                mapped, mesh=self.mesh, in_specs=ours, out_specs=ours,
+                axis_names={"population"}, check_vma=False,
+            )  # fmt: skip
 
         def single(*args: Any) -> Any:
             out = function(*jax.tree.map(lambda x: x[0], args))

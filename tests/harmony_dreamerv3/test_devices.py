@@ -49,6 +49,12 @@ def train(seeds, population, data):
     assert len(kernel.sharding.device_set) == population * data, kernel.sharding
     shards = {shard.data.shape for shard in kernel.addressable_shards}
     assert {shape[0] for shape in shards} == {len(seeds) // population}, shards
+    if data == 1 and population > 1:  # Members have nothing to say but metrics and `finite`.
+        batch = {k: np.stack([b[k] for b in batches]) for k in runtime._batch_keys}
+        text = runtime._train.lower(runtime.state, runtime._share(batch)).compile().as_text()
+        words = ("all-reduce", "all-gather", "all-to-all", "collective-permute")
+        said = [line for line in text.splitlines() if any(f" {word}(" in line for word in words)]
+        assert len(said) <= 2 and all(" all-gather(" in line for line in said), said
     return runtime.save(), runtime.save_carry(carry), values, actions
 
 def compare(one, two):
@@ -60,6 +66,7 @@ def compare(one, two):
 
 together = train([0, 1], 1, 1)
 compare(together, train([0, 1], 2, 2))
+compare(together, train([0, 1], 2, 1))
 saved, carries, values, actions = together
 compare((saved[1:], carries[1:], values[:, 1:], actions[1:]), train([1], 1, 4))
 print("same")
