@@ -134,10 +134,10 @@ class BalanceConfig:
     options: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        for task, weight in self.weights.items():
-            if weight not in ranges.NOT_NEGATIVE:
+        for task, held in self.weights.items():
+            if held not in ranges.NOT_NEGATIVE:
                 raise OutOfRange(
-                    f"weights.{task}", f"must be a finite number of at least 0, got {weight!r}"
+                    f"weights.{task}", f"must be a finite number of at least 0, got {held!r}"
                 )
         for task, losses in self.tasks.items():
             if not isinstance(task, str):
@@ -151,9 +151,9 @@ class BalanceConfig:
             for loss, weight in losses.items():
                 word = isinstance(weight, str) and weight.replace(" ", "") in WEIGHT_WORDS
                 if not word and weight not in ranges.NOT_NEGATIVE:
-                    raise OutOfRange(
-                        f"tasks.{task}.{loss}",
-                        f"expected a number, alpha or 1-alpha, got {weight!r}",
+                    raise UserError(
+                        f"balance.tasks.{task}.{loss}: expected a number, alpha or 1-alpha "
+                        f"(numbers at least 0 and finite), got {weight!r}"
                     )
 
 

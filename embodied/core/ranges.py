@@ -60,8 +60,9 @@ class Range:
             return False
         if not math.isfinite(number):
             return self.infinite and value == self.high
-        enough = value > self.low if self.above else value >= self.low
-        return bool(enough and (value < self.high if self.below else value <= self.high))
+        exact: Any = value  # A float has no room for the last digits of a large whole number.
+        enough = exact > self.low if self.above else exact >= self.low
+        return bool(enough and (exact < self.high if self.below else exact <= self.high))
 
     def __str__(self) -> str:
         """The interval in words, such as `at least 0 and below 1`."""

@@ -73,10 +73,11 @@ def _creator(task: str, options: Options) -> Callable[[], Any]:
                 warnings.simplefilter("ignore")  # Advice about versions and packages.
                 return gymnasium.make(task, disable_env_checker=True, **arguments)
         except Exception as error:  # Entry points are anybody's code.
-            hint = "" if task in gymnasium.registry else nearest(task, gymnasium.registry)
-            expected = isinstance(error, (gymnasium.error.Error, ImportError, TypeError))
-            reason = str(error) if expected else f"{type(error).__name__}: {error}"
-            raise UserError(f"cannot make gym_{task}: {reason}{hint}") from error
+            if isinstance(error, (gymnasium.error.Error, ImportError, TypeError)):
+                hint = "" if task in gymnasium.registry else nearest(task, gymnasium.registry)
+                raise UserError(f"cannot make gym_{task}: {error}{hint}") from error
+            reason = f"{type(error).__name__}: {error}"
+            raise UserError(f"cannot make gym_{task}: {reason}") from error
 
     return create
 
