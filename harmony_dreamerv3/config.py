@@ -1,6 +1,7 @@
 """Configuration: yaml blocks and command-line flags to frozen dataclasses.
 
-`configs.yaml` is the single source of defaults; `keys` lays blocks and flags over them.
+`configs.yaml` is the single source of defaults; `keys` lays blocks and flags over them, and the
+dataclasses of `settings` say what values make sense.
 """
 
 from __future__ import annotations
@@ -17,161 +18,29 @@ from ruamel.yaml import YAML
 
 import embodied.envs
 from embodied.core.errors import UserError, nearest
+from embodied.core.ranges import OutOfRange
 from embodied.run.config import RunConfig
 from harmony_dreamerv3.keys import OPEN, Flat, convert, flatten, nest, update
+from harmony_dreamerv3.settings import (
+    WEIGHT_WORDS,
+    ActorConfig,
+    BalanceConfig,
+    CoderConfig,
+    Config,
+    HeadConfig,
+    JaxConfig,
+    LossScales,
+    OptConfig,
+    RetnormConfig,
+    RSSMConfig,
+)
 from harmony_dreamerv3.yaml_file import read_yaml
 
-
-@dataclasses.dataclass(frozen=True)
-class RSSMConfig:
-    """Sizes of the recurrent state-space model; `unimix` in [0, 1)."""
-
-    deter: int
-    units: int
-    stoch: int
-    classes: int
-    unimix: float
-
-    @property
-    def features(self) -> int:
-        """Size F of the heads' input: deter and flattened stoch."""
-        return self.deter + self.stoch * self.classes
-
-
-@dataclasses.dataclass(frozen=True)
-class CoderConfig:
-    """Encoder or decoder: regular expressions of keys, sizes."""
-
-    mlp_keys: str
-    cnn_keys: str
-    mlp_layers: int
-    mlp_units: int
-    cnn_depth: int
-    minres: int
-
-
-@dataclasses.dataclass(frozen=True)
-class HeadConfig:
-    """An MLP head; `bins` of the two-hot heads."""
-
-    layers: int
-    units: int
-    outscale: float
-    bins: int = 255
-
-
-@dataclasses.dataclass(frozen=True)
-class ActorConfig:
-    """The policy head; `unimix` for one-hot actions, `minstd`, `maxstd` for Gaussian ones."""
-
-    layers: int
-    units: int
-    outscale: float
-    unimix: float
-    minstd: float
-    maxstd: float
-
-
-@dataclasses.dataclass(frozen=True)
-class OptConfig:
-    """Adam after clipping by global norm."""
-
-    lr: float
-    eps: float
-    clip: float
-
-
-@dataclasses.dataclass(frozen=True)
-class LossScales:
-    """Weights of the baseline; under other balance methods only dyn and rep act, as alpha."""
-
-    image: float
-    vector: float
-    reward: float
-    cont: float
-    dyn: float
-    rep: float
-
-
-@dataclasses.dataclass(frozen=True)
-class BalanceConfig:
-    """Loss balancing: the method and its tasks (see docs/balance.md)."""
-
-    method: str
-    tasks: Mapping[str, Mapping[str, float | str]]
-    weights: Mapping[str, float]
-    dyn_regularizer: str
-    vectors: bool
-    options: Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class RetnormConfig:
-    """Return normalisation: EMA decay, least scale, percentiles."""
-
-    decay: float
-    max: float
-    perclo: float
-    perchi: float
-
-
-@dataclasses.dataclass(frozen=True)
-class JaxConfig:
-    """Where and how the program runs."""
-
-    platform: str
-    precision: str
-    matmul_precision: str
-    prealloc: bool
-    deterministic: bool
-    cache: bool
-    device_replay: str
-    population_devices: int
-    data_devices: int
-    coordinator: str
-    processes: int
-    process: int
-    debug_nans: bool
-
-    def __post_init__(self) -> None:
-        for name in ("population_devices", "data_devices"):
-            if getattr(self, name) < 1:
-                raise UserError(f"jax.{name} must be at least 1, got {getattr(self, name)}")
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """The whole configuration; field names are the keys of `configs.yaml`."""
-
-    task: str
-    method: str
-    seed: int
-    logdir: str
-    rssm: RSSMConfig
-    encoder: CoderConfig
-    decoder: CoderConfig
-    reward_head: HeadConfig
-    cont_head: HeadConfig
-    grad_heads: tuple[str, ...]
-    loss_scales: LossScales
-    free_nats: float
-    model_opt: OptConfig
-    balance: BalanceConfig
-    actor: ActorConfig
-    critic: HeadConfig
-    actor_opt: OptConfig
-    critic_opt: OptConfig
-    imag_horizon: int
-    horizon: float
-    return_lambda: float
-    actent: float
-    retnorm: RetnormConfig
-    slow_critic_fraction: float
-    batch_size: int
-    batch_length: int
-    jax: JaxConfig
-    run: RunConfig
-    env: Mapping[str, Any]
+__all__ = [
+    "WEIGHT_WORDS", "ActorConfig", "BalanceConfig", "CoderConfig", "Config", "HeadConfig",
+    "JaxConfig", "LossScales", "OptConfig", "RSSMConfig", "RetnormConfig", "blocks", "build",
+    "defaults", "dump", "load", "make", "read_yaml", "to_dict",
+]  # fmt: skip
 
 
 def blocks(path: Path | None = None) -> dict[str, Any]:
@@ -275,7 +144,10 @@ def _build(cls: type, tree: Mapping[str, Any], prefix: str) -> Any:
     unknown = [key for key in tree if key not in values]
     if unknown:
         raise UserError(f"unknown key {prefix + unknown[0]!r}{nearest(unknown[0], values)}")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except OutOfRange as error:
+        raise error.under(prefix) from error
 
 
 def _freeze(tree: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,8 +7,10 @@ start, as in DreamerV3.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -19,6 +21,7 @@ from embodied.core.errors import UserError, nearest
 # Keys below these are free: names of tasks and options that depend on other choices.
 OPEN = ("balance.tasks", "balance.weights", "balance.options")
 PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
+MAX_DIGITS = 100  # More would only take time: no setting is as large.
 Flat = dict[str, Any]
 
 
@@ -105,8 +108,9 @@ def _scalar(value: Any) -> Any:
         return value
     try:
         parsed = YAML(typ="safe", pure=True).load(value)
-    except YAMLError:
-        return value
+        json.dumps(parsed, default=str)  # An alias may make a mapping contain itself.
+    except (YAMLError, ValueError, TypeError, RecursionError):
+        return value  # A ValueError comes from dates such as 2020-99-99.
     if isinstance(parsed, str) and re.fullmatch(r"[+-]?[0-9.]+e[+-]?[0-9]+", parsed):
         return float(parsed)
     return parsed
@@ -136,12 +140,18 @@ def convert(value: Any, default: Any, key: str) -> Any:
         return text.lower() == "true"
     if kind in (int, float) and not isinstance(value, bool):
         try:
-            number = float(text)
-            if kind is float or number.is_integer():
-                return kind(number)
-        except (ValueError, OverflowError):
+            return float(text) if kind is float else _whole(text)
+        except (ValueError, InvalidOperation):
             pass
     raise UserError(f"{key}: expected {kind.__name__}, got {value!r}")
+
+
+def _whole(text: str) -> int:
+    """Reads a whole number exactly, `1e5` and `100.0` included; ValueError for others."""
+    number = Decimal(text)
+    if number.is_finite() and number.adjusted() < MAX_DIGITS and number == int(number):
+        return int(number)
+    raise ValueError(text)
 
 
 def parse_flags(args: Iterable[str]) -> Flat:

@@ -38,9 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.errno not in FULL:
-            raise
-        print(f"error: {error}; free some space and run it again", file=sys.stderr)
+        full = error.errno in FULL
+        remedy = "free some space" if full else "check that path and who may use it"
+        print(f"error: {error}; {remedy} and run it again", file=sys.stderr)
         return 2
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embodied.core.errors import UserError, nearest
+from embodied.core.rng import check_seeds
 
 if TYPE_CHECKING:
     from embodied.core.storage import Storage
@@ -177,8 +178,7 @@ def make_plan(args: argparse.Namespace) -> tuple[Plan, Sequence[Job]]:
         twice = [value for value in values if values.count(value) > 1]
         if twice:
             raise UserError(f"--{name}: {twice[0]!r} comes twice")
-    if min(args.seeds) < 0:
-        raise UserError(f"--seeds must be 0 or more, got {args.seeds}")
+    check_seeds(args.seeds)
     jobs = make_jobs(args)
     shared = ("--configs", *args.configs, *args.flags)
     shared = (*shared, "--population") if args.population else shared

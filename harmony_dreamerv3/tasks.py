@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from embodied.core.errors import UserError, nearest
 from harmony_dreamerv3 import balance
-from harmony_dreamerv3.config import BalanceConfig, Config, LossScales
+from harmony_dreamerv3.config import WEIGHT_WORDS, BalanceConfig, Config, LossScales
 from harmony_dreamerv3.world_model import WorldModel
 
 SHARED = ("encoder", "rssm")  # parameters that every task's gradient reaches
@@ -58,7 +58,7 @@ def make_tasks(config: Config, wm: WorldModel) -> dict[str, balance.Task]:
         losses: dict[str, float] = {}
         for member, weight in members.items():
             for loss in _expand(member, wm, b):
-                inner = _weight(weight, alpha, f"{name}.{member}")
+                inner = _weight(weight, alpha)
                 if fixed and inner not in (1.0, alpha, 1.0 - alpha):
                     raise UserError(
                         f"balance.tasks.{name}.{member} has no effect under balance.method fixed, "
@@ -146,19 +146,10 @@ def _expand(member: str, wm: WorldModel, config: BalanceConfig) -> list[str]:
     return [member]
 
 
-def _weight(value: float | str, alpha: float, where: str) -> float:
-    words = {"alpha": alpha, "1-alpha": 1.0 - alpha}
-    if isinstance(value, str):
-        if value.replace(" ", "") not in words:
-            raise UserError(
-                f"balance.tasks.{where}: expected a number, alpha or 1-alpha, got {value!r}"
-            )
-        return words[value.replace(" ", "")]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UserError(
-            f"balance.tasks.{where}: expected a number, alpha or 1-alpha, got {value!r}"
-        )
-    return float(value)
+def _weight(value: float | str, alpha: float) -> float:
+    """A weight inside a task; `BalanceConfig` has checked it."""
+    words = dict(zip(WEIGHT_WORDS, (alpha, 1.0 - alpha)))
+    return words[value.replace(" ", "")] if isinstance(value, str) else float(value)
 
 
 def _dims(loss: str, wm: WorldModel) -> int:

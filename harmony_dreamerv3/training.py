@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import embodied.run
 from embodied.core.checkpoint import Checkpoints
 from embodied.core.env import Env
 from embodied.core.errors import UserError
+from embodied.core.rng import check_seeds
 from harmony_dreamerv3 import config as configs
 from harmony_dreamerv3 import devices, keys, multihost, summary
 from harmony_dreamerv3.config import Config
@@ -44,8 +46,7 @@ def train(config: Config, logdir: Path | None, seeds: Sequence[int] | None) -> i
       UserError: wrong configuration, a folder of another run, a failing environment.
     """
     members = list(seeds) if seeds else [config.seed]
-    if len(set(members)) != len(members) or min(members) < 0:
-        raise UserError(f"seeds must be different and 0 or more, got {members}")
+    check_seeds(members)
     config = dataclasses.replace(config, method=config.method or method_name(config))
     root = logdir or Path(config.logdir or f"runs/{run_name(config, seeds)}")
     folders = [root / f"seed-{seed}" for seed in members] if seeds else [root]
@@ -94,7 +95,7 @@ def evaluate(logdir: Path, episodes: int | None, platform: str | None) -> int:
     config = read_config(logdir)
     jax_config = dataclasses.replace(
         config.jax, platform=platform or config.jax.platform,
-        population_devices=1, data_devices=1, coordinator="",
+        population_devices=1, data_devices=1, coordinator="", processes=1, process=0,
     )  # fmt: skip
     run = dataclasses.replace(config.run, eval_eps=episodes or config.run.eval_eps)
     config = dataclasses.replace(config, jax=jax_config, run=run)
@@ -147,6 +148,7 @@ def prepare_folder(folder: Path, config: Config) -> str:
     """
     text = f"# harmony_dreamerv3 run, format {VERSION}\nformat: {VERSION}\n{configs.dump(config)}"
     path = folder / "config.yaml"
+    check_place(folder)
     if not path.exists():
         if folder.exists() and {path.name for path in folder.iterdir()} - LEFTOVERS:
             raise UserError(f"{folder} is not empty and holds no run; give another --logdir")
@@ -162,6 +164,15 @@ def prepare_folder(folder: Path, config: Config) -> str:
             "same flags to continue it:\n" + "\n".join(lines)
         )
     return text
+
+
+def check_place(folder: Path) -> None:
+    """Raises UserError where a folder cannot be: it, or one around it, is a file, or not ours."""
+    found = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not found.is_dir():
+        raise UserError(f"{found} is a file, not a folder; give another --logdir")
+    if not os.access(found, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write to {found}: permission denied; give another --logdir")
 
 
 def read_config(folder: Path) -> Config:

@@ -67,7 +67,7 @@ def check_keys(spaces: Mapping[str, Space], config: Config) -> None:
                 f"match none of the observations {shapes}"
             )
         for key, (height, width, _) in images.items():
-            stages = math.log2(height / coder.minres)
+            stages = math.log2(height / coder.minres) if height else 0.0
             if height != width or stages < 1 or not stages.is_integer():
                 raise UserError(
                     f"image {key!r} is {height}x{width}; expected a square whose side is "

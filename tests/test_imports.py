@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 # What a module of `harmony_dreamerv3` may import of its siblings.
 ALLOWED = {
     "keys": set(),
-    "config": {"keys", "yaml_file"},
+    "settings": set(),
+    "config": {"keys", "settings", "yaml_file"},
     "nets": {"nets"},
     "balance": {"balance"},
     "normalize": {"config"},

@@ -11,6 +11,7 @@ newest one. Nothing in them is ever executed, and only plain names inside the fo
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -102,7 +103,8 @@ class Checkpoints:
             for folder, part in zip(self._folders, parts):  # Room for others.
                 shutil.rmtree(folder / "checkpoints" / name, ignore_errors=True)
                 for file in part.replay:
-                    (folder / "replay" / file).unlink(missing_ok=True)
+                    with contextlib.suppress(OSError):
+                        (folder / "replay" / file).unlink(missing_ok=True)
             newest = max(self._good, default=None)
             stays = f"the checkpoint of step {int(newest[:12])} stays" if newest else "none is left"
             raise UserError(
@@ -127,6 +129,14 @@ class Checkpoints:
           UserError: when all are damaged, one has an unknown version, or they are of other folders.
         """
         self.check_members()
+        for path in (
+            folder / name for folder in self._folders for name in ("checkpoints", "replay")
+        ):
+            if path.exists() and not path.is_dir():
+                raise UserError(
+                    f"{path} is a file where the run has a folder; put that folder back, or choose "
+                    "another --logdir"
+                )
         names = self._names()
         for name, lenient in [(n, False) for n in names] + [(n, True) for n in names]:
             try:

@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
+
+from embodied.core.errors import UserError
+from embodied.core.ranges import Range
+
+# The learner's generator takes 32 bits of a seed: those beyond would repeat the runs of others.
+SEEDS = Range(0, 2**32 - 1)
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raises UserError unless there are seeds, all different and from 0 to 2^32 - 1."""
+    wrong = [seed for seed in seeds if seed not in SEEDS]
+    if wrong:
+        raise UserError(f"seeds must be 0 or more and at most {SEEDS.high}, got {wrong[0]}")
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise UserError(f"seeds must be different, got {list(seeds)}")
 
 
 def generator(purpose: str, seed: int, index: int) -> np.random.Generator:

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from embodied.core import ranges
 from embodied.core.env import STANDARD_SPACES, Obs, standard_obs
 from embodied.core.space import Space
 from embodied.envs import state as states
@@ -31,6 +32,10 @@ class Options:
     size: int = 64
     length: int = 20
     death: float = 0.02
+
+    def __post_init__(self) -> None:
+        sizes = dict.fromkeys(("size", "length"), ranges.COUNT)
+        ranges.check(self, {**sizes, "death": ranges.SHARE}, "env.dummy.")
 
 
 def tasks() -> tuple[str, ...]:

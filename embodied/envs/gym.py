@@ -72,9 +72,12 @@ def _creator(task: str, options: Options) -> Callable[[], Any]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Advice about versions and packages.
                 return gymnasium.make(task, disable_env_checker=True, **arguments)
-        except (gymnasium.error.Error, ImportError, TypeError) as error:
-            hint = "" if task in gymnasium.registry else nearest(task, gymnasium.registry)
-            raise UserError(f"cannot make gym_{task}: {error}{hint}") from error
+        except Exception as error:  # Entry points are anybody's code.
+            if isinstance(error, (gymnasium.error.Error, ImportError, TypeError)):
+                hint = "" if task in gymnasium.registry else nearest(task, gymnasium.registry)
+                raise UserError(f"cannot make gym_{task}: {error}{hint}") from error
+            reason = f"{type(error).__name__}: {error}"
+            raise UserError(f"cannot make gym_{task}: {reason}") from error
 
     return create
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from embodied.core.errors import UserError
+from embodied.core import ranges
+from embodied.core.ranges import Range
+
+MAX_ENVS = 2**16
+MAX_TIMEOUT = 1_000_000  # Seconds; the system waits for no longer than 2^31 milliseconds.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,26 +59,13 @@ class RunConfig:
     env_timeout: float = 120.0
 
     def __post_init__(self) -> None:
-        least = {
-            "steps": 1,
-            "envs": 1,
-            "train_ratio": 0,
-            "train_fill": 1,
-            "replay_size": 1,
-            "log_every": 1,
-            "report_every": 0,
-            "eval_every": 0,
-            "eval_eps": 1,
-            "eval_envs": 1,
-            "save_every": 1,
-            "keep": 2,
-            "video_length": 0,
-            "env_timeout": 0,
-        }
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if not value >= bound:
-                raise UserError(f"run.{name} must be at least {bound}, got {value!r}")
+        counts = ("steps", "train_fill", "replay_size", "log_every", "eval_eps", "save_every")
+        optional = ("report_every", "eval_every", "video_length")
+        own = {"train_ratio": ranges.NOT_NEGATIVE, "keep": Range(2, ranges.MAX_COUNT)}
+        own |= dict.fromkeys(("envs", "eval_envs"), Range(1, MAX_ENVS))
+        own |= {"env_timeout": Range(0, MAX_TIMEOUT, above=True)}
+        own |= dict.fromkeys(counts, ranges.COUNT) | dict.fromkeys(optional, ranges.COUNT_OR_NONE)
+        ranges.check(self, own, "run.")
 
 
 def fill_step(run: RunConfig, batch_length: int) -> int:

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from embodied.core.checkpoint import Checkpoints
+from embodied.core.checkpoint import Checkpoints, Saved
 from embodied.core.errors import UserError
-from embodied.core.files import decode
+from embodied.core.files import CorruptFile, decode
 from embodied.core.logger import Logger, say
 from embodied.core.records import FILES, Records
 from embodied.run.config import RunConfig
 from embodied.run.evaluation import MakeEnv, evaluate_policy, require
 from embodied.run.learner import Learner
 from embodied.run.reporter import evaluation_lines
+from embodied.run.schema import check_state
 
 
 def evaluate(
@@ -50,15 +51,17 @@ def evaluate(
     saved = Checkpoints(root, logdirs).load(say)
     if saved is None:
         raise UserError(f"there is no checkpoint in {root}; train first, or check --logdir")
-    paths = [part.files["learner.safetensors"] for part in saved]
-    learner.load([decode(path.read_bytes(), path) for path in paths])
+    _load(learner, saved, root)
     step, updates = saved[0].state["step"], saved[0].state["updates"]
+    targets = [logdir / folder for logdir in logdirs]
+    for target in targets:  # Before the work, not after it.
+        if target.exists() and not target.is_dir():
+            raise UserError(f"{target} is a file; results go to a folder there: move it away")
     members = list(range(learner.size))
     outcome = evaluate_policy(make_eval_env, learner, None, seeds, members, step, run)
     require(outcome.errors, seeds)
     results = []
-    for n, logdir in enumerate(logdirs):
-        target = logdir / folder
+    for n, (logdir, target) in enumerate(zip(logdirs, targets)):
         target.mkdir(exist_ok=True)
         counts = {"step": step, "frame": step * outcome.repeat, "updates": updates}
         lines, means = evaluation_lines(outcome.episodes[n], counts, seeds[n])
@@ -72,3 +75,18 @@ def evaluate(
             logger.close()
         results.append({"seed": int(seeds[n]), "logdir": str(logdir), **means})
     return {"step": step, "members": results}
+
+
+def _load(learner: Learner, saved: Sequence[Saved], root: Path) -> None:
+    """Gives the learner what was saved, if it is what this program writes."""
+    try:
+        for part in saved:
+            check_state(part.state)
+        paths = [part.files["learner.safetensors"] for part in saved]
+        learner.load([decode(path.read_bytes(), path) for path in paths])
+    except KeyError as error:
+        raise UserError(
+            f"the checkpoint in {root} is not one of a run: it lacks {error}"
+        ) from error
+    except (TypeError, ValueError, IndexError, CorruptFile) as error:
+        raise UserError(f"the checkpoint in {root} is not one of a run: {error}") from error

@@ -281,7 +281,7 @@ class RunState:
         self.frozen[n] = Frozen(part.state["frozen"], Part(part.state, files, {}, kept))
 
     def _compare(self, saved: Sequence[Saved]) -> None:
-        """Refuses a damaged checkpoint, and one of another run."""
+        """Refuses a damaged checkpoint, one of another run, and one beyond the end of this."""
         for seed, part in zip(self.setup.seeds, saved):
             now = {"seed": seed, "batch_length": self.setup.batch_length}
             now["run.envs"] = self.setup.run.envs
@@ -292,6 +292,12 @@ class RunState:
                     "--logdir"
                 )
             check_state(part.state)
+            done, run = part.state["step"], self.setup.run
+            if done - run.envs >= run.steps:  # The last step of all environments may go beyond.
+                raise UserError(
+                    f"run.steps is {run.steps}, but the run in {part.folder} has done {done} agent "
+                    f"steps; give --run.steps {done} or more, or choose another --logdir"
+                )
 
 
 def _under(prefix: str, arrays: Arrays) -> Arrays:

@@ -66,6 +66,7 @@ def open_world(
         training starts with.
     """
     run = setup.run
+    capacity = _check_capacity(run, setup.batch_length)
 
     def make(n: int, row: int) -> Env:
         since = 0 if n not in loops or f"env/{row}" in loops[n] else step
@@ -86,28 +87,40 @@ def open_world(
         )
     driver = Driver(envs, run.envs * len(active) if run.env_process else 0)
     try:
-        replays = _open_replays(setup, driver)
+        replays = _open_replays(setup, driver, capacity)
     except UserError:
         driver.close()
         raise
     return World(driver, replays, [ReplayFiles(replay) for replay in replays])
 
 
-def _open_replays(setup: Setup, driver: Driver) -> list[Replay]:
-    """Makes the replays and says how large they are."""
-    run, length = setup.run, setup.batch_length
+def _check_capacity(run: RunConfig, length: int) -> int:
+    """Returns the size of a replay, if it holds the windows that training starts with."""
     capacity = min(run.replay_size, run.steps)
     most = (ring_size(capacity, run.envs) - length + 1) * run.envs
     if most < run.train_fill:
         raise UserError(
             f"run.train_fill is {run.train_fill} windows, but a replay of {capacity} steps has "
-            f"only {max(most, 0)}; lower it, or raise run.replay_size and run.steps"
+            f"only {max(most, 0)} in run.envs = {run.envs} streams; lower it, or raise "
+            "run.replay_size and run.steps"
         )
+    return capacity
+
+
+def _open_replays(setup: Setup, driver: Driver, capacity: int) -> list[Replay]:
+    """Makes the replays and says how large they are."""
+    run, length = setup.run, setup.batch_length
     stores = setup.learner.make_stores(driver.spaces, capacity)
-    replays = [
-        Replay(driver.spaces, capacity, run.envs, length, seed, store)
-        for seed, store in zip(setup.seeds, stores)
-    ]
+    try:
+        replays = [
+            Replay(driver.spaces, capacity, run.envs, length, seed, store)
+            for seed, store in zip(setup.seeds, stores)
+        ]
+    except MemoryError as error:
+        raise UserError(
+            f"no memory for {len(stores)} replays of {capacity:,} steps: {error}; lower "
+            "run.replay_size"
+        ) from error
     size = sum(replay.store.nbytes for replay in replays)
     say(
         f"replay: {len(replays)} x {capacity:,} steps, {size / 1e9:.2f} GB; training starts at "

@@ -55,7 +55,12 @@ def make(base: Config, methods: Sequence[str], flags: Mapping[str, Any]) -> dict
             logdir="",
             task=base.task,
             jax=dataclasses.replace(
-                config.jax, population_devices=1, data_devices=1, coordinator=""
+                config.jax,
+                population_devices=1,
+                data_devices=1,
+                coordinator="",
+                processes=1,
+                process=0,
             ),
         )
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from embodied.core.errors import UserError
+from embodied.core.rng import check_seeds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,5 +49,4 @@ class Options:
         for name, count in named:
             if count < 1:
                 raise UserError(f"--{name.replace('_', '-')} must be at least 1, got {count}")
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
-            raise UserError(f"--seeds: expected different whole numbers >= 0, got {self.seeds}")
+        check_seeds(self.seeds)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from embodied.core.errors import UserError, nearest
 from harmony_dreamerv3.balance.balancer import Balancer, State, free_names, weighted
-from harmony_dreamerv3.balance.tasks import Task
+from harmony_dreamerv3.balance.tasks import Task, check_number
 
 # What softmax sees: beyond this it is as good as infinite, which softmax would turn into NaN.
 LARGEST_RATIO = 1e30
@@ -33,8 +33,7 @@ def fixed(tasks: Mapping[str, Task], *, weights: Mapping[str, float] | None = No
             raise UserError(f"No task {name!r} to weigh{nearest(name, tasks)}. Tasks: {known}.")
         if name not in free:
             raise UserError(f"Task {name!r} has a weight of its own; remove it from the weights.")
-        if not (0 <= weight < float("inf")):
-            raise UserError(f"The weight of {name!r} must be finite and >= 0, not {weight}.")
+        check_number(f"the weight of {name!r}", weight, minimum=0.0)
     vector = jnp.array([weights.get(name, 1.0) for name in free], jnp.float32)
     return weighted(tasks, {"weight": vector})
 

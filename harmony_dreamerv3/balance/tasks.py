@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 from collections.abc import Iterable, Mapping
 
 import jax
@@ -38,14 +38,14 @@ class Task:
         if not self.losses:
             raise UserError("A task needs at least one loss: {loss name: weight inside the task}.")
         for name, weight in self.losses.items():
-            _check_number(f"the weight of loss {name!r} inside its task", weight, minimum=0.0)
-        _check_number("the regularizer of a task", self.regularizer, minimum=0.0)
+            check_number(f"the weight of loss {name!r} inside its task", weight, minimum=0.0)
+        check_number("the regularizer of a task", self.regularizer, minimum=0.0)
         if self.regularizer == 0:
             raise UserError("The regularizer of a task must be above 0: σ has no optimum without.")
         if isinstance(self.dims, bool) or not isinstance(self.dims, int) or self.dims < 1:
             raise UserError(f"The dims of a task must be an integer of at least 1, not {self.dims}")
         if self.fixed is not None:
-            _check_number("the fixed weight of a task", self.fixed, minimum=0.0)
+            check_number("the fixed weight of a task", self.fixed, minimum=0.0)
 
 
 def check_tasks(tasks: Mapping[str, Task], loss_names: Iterable[str]) -> None:
@@ -114,7 +114,8 @@ def full(x: jax.Array) -> jax.Array:
     return x if x.dtype == jnp.float64 else x.astype(jnp.float32)
 
 
-def _check_number(what: str, value: float, minimum: float) -> None:
+def check_number(what: str, value: float, minimum: float) -> None:
+    """Raises UserError unless `value`, called `what`, is a finite number of at least `minimum`."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and value >= minimum):
+    if not (number and minimum <= value <= sys.float_info.max):  # Not a number is neither.
         raise UserError(f"Expected {what} to be a finite number >= {minimum:g}, not {value!r}.")

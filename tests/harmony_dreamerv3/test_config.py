@@ -79,6 +79,30 @@ def test_mistakes(names, flags, message):
         configs.make(names, flags)
 
 
+def test_whole_numbers_are_read_exactly():
+    convert = keys.convert
+    assert convert("9007199254740993", 0, "seed") == 2**53 + 1  # No float has this value.
+    assert convert("1e5", 0, "seed") == convert("100000.0", 0, "seed") == 100_000
+    assert convert("1e25", 0, "seed") == 10**25
+    for text in ("1.5", "1e-1", "nan", "inf", "1e999999999", "1e-999999999", "", "ten"):
+        with pytest.raises(UserError, match="seed: expected int"):
+            convert(text, 0, "seed")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"rssm.unimix": 0, "free_nats": 0, "actent": 0, "model_opt.lr": 0, "retnorm.decay": 1},
+        {"actor.layers": 0, "reward_head.layers": 0, "imag_horizon": 1, "horizon": 1},
+        {"critic_opt.clip": "inf", "grad_heads": [], "batch_size": 1, "run.train_ratio": 0},
+        {"seed": 2**32 - 1, "actor.minstd": 0.5, "actor.maxstd": 0.5},
+        {"jax.coordinator": "auto", "jax.processes": 2, "jax.process": 1},
+    ],
+)
+def test_ends_of_ranges_are_taken(flags):
+    configs.make(["debug"], flags)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [(["3"], "expected a flag"), (["--seed"], "needs a value"), (["--"], "expected a flag")],

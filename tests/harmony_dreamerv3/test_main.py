@@ -1,6 +1,7 @@
 """The command line: what wrong input gets, and what each verb needs."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,45 @@ def test_unknown_verb_block_flag_and_task_name_the_nearest(
         (["--harmony", "True", "--loss_scales.reward", "10"], "loss_scales.reward"),
         (["--balance.weights.rewards", "10"], "'reward'"),
         (["--encoder.cnn_keys", "$^", "--encoder.mlp_keys", "$^"], "match none"),
+        (["--encoder.cnn_keys", "["], "encoder.cnn_keys must be a regular expression, got '['"),
+        (["--encoder.minres", "0"], "encoder.minres must be at least 1"),
+        (["--encoder.cnn_depth", "0"], "encoder.cnn_depth must be at least 1"),
+        (["--env.dummy.size", "0"], "env.dummy.size must be at least 1"),
+        (["--env.dummy.length", "0"], "env.dummy.length must be at least 1"),
+        (["--rssm.deter", "-1"], "rssm.deter must be at least 1"),
+        (["--rssm.deter", "0"], "rssm.deter must be at least 1"),
+        (["--rssm.stoch", "0"], "rssm.stoch must be at least 1"),
+        (["--rssm.unimix", "2"], "rssm.unimix must be at least 0 and below 1, got 2.0"),
+        (["--imag_horizon", "0"], "imag_horizon must be at least 1"),
+        (["--horizon", "0"], "horizon must be at least 1"),
+        (["--reward_head.bins", "1"], "reward_head.bins must be at least 2"),
+        (["--critic.bins", "0"], "critic.bins must be at least 2"),
+        (["--actor.layers", "-1"], "actor.layers must be at least 0"),
+        (["--grad_heads", "rewrd"], "got 'rewrd'; did you mean 'reward'"),
+        (["--grad_heads", "foo"], "grad_heads: expected any of decoder, reward, cont, got 'foo'"),
+        (["--retnorm.perclo", "200"], "retnorm.perclo must be at least 0 and at most 100"),
+        (["--retnorm.perchi", "1"], "retnorm.perchi must be at least 5.0"),
+        (["--free_nats", "nan"], "free_nats must be at least 0 and finite, got nan"),
+        (["--batch_size", "0"], "batch_size must be at least 1"),
+        (["--batch_length", "0"], "batch_length must be at least 1"),
+        (["--run.train_ratio", "inf"], "run.train_ratio must be at least 0 and finite"),
+        (["--run.steps", "1e40"], "run.steps must be at least 1 and at most 2147483647"),
+        (["--run.steps", "1e13", "--run.replay_size", "1e13"], "run.steps must be"),
+        (["--run.envs", "1e9"], "run.envs must be at least 1 and at most 65536"),
+        (["--run.envs", "65536"], "in run.envs = 65536 streams"),
+        (["--jax.processes", "2"], "there is no jax.coordinator"),
+        (["--seed", "9223372036854775808"], "seed must be at least 0 and at most 4294967295"),
+        (["--seed", "1e25"], "seed must be at least 0 and at most 4294967295"),
+        (["--seed", "4294967296"], "at most 4294967295, got 4294967296"),
+        (["--seeds", "1", "18446744073709551616"], "at most 4294967295, got 18446744073709551616"),
+        (["--balance.options.x", "2020-99-99"], "no option 'x'"),
+        (["--balance.weights.reward", "abc"], "balance.weights.reward must be a finite number"),
+        (["--balance.weights.reward", "1" + "0" * 400], "balance.weights.reward must be a finite"),
+        (["--balance.tasks", "{a: 1}"], "balance.tasks.a must be a mapping"),
+        (["--balance.tasks", "&a {x: *a}"], "balance.tasks: expected a mapping"),
+        (["--balance.tasks.reward.reward", "abc"], "balance.tasks.reward.reward: expected a num"),
+        (["--balance.method", "dwa", "--balance.options.temperature", "abc"], "'temperature'"),
+        (["--task", "gym_:::"], "cannot make gym_:::"),
     ],
 )
 def test_wrong_values_are_refused(
@@ -61,6 +101,23 @@ def test_wrong_values_are_refused(
     base = ["train", "--configs", "debug", "--logdir", str(folder), "--jax.cache", "False"]
     assert part in fails(capsys, *base, *argv)
     assert not (folder / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("place", ["file", "file/x", "file/x/y"])
+def test_a_run_folder_that_cannot_be(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "file").write_text("something else")
+    argv = ("train", "--configs", "debug", "--logdir", str(tmp_path / place))
+    assert f"{tmp_path / 'file'} is a file" in fails(capsys, *argv)
+
+
+def test_errors_of_the_system_name_the_path(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    name = "x" * 300
+    argv = ("train", "--configs", "debug", "--logdir", str(tmp_path / name))
+    assert name in fails(capsys, *argv)
 
 
 @pytest.mark.parametrize(("platform", "extra"), [("tpu", "tpu"), ("gpu", "cuda")])
@@ -133,6 +190,14 @@ def test_train_resume_eval_and_refusal(capsys: pytest.CaptureFixture[str], tmp_p
     assert sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*")) == before
     assert main(["eval", str(folder), "--episodes", "3"]) == 0
     assert "n = 3" in capsys.readouterr().out
+    # Nor are fewer steps than are done, or files where the run has folders.
+    assert "run.steps is 20, but" in fails(capsys, *argv, "--run.steps", "20")
+    shutil.rmtree(folder / "eval")
+    (folder / "eval").write_text("")
+    assert f"{folder / 'eval'} is a file" in fails(capsys, "eval", str(folder))
+    (folder / "replay").rename(tmp_path / "replay")
+    (folder / "replay").write_text("")
+    assert f"{folder / 'replay'} is a file" in fails(capsys, *argv, "--run.steps", "300")
 
 
 def test_continuous_actions_beyond_their_bounds(tmp_path: Path) -> None:

@@ -212,3 +212,12 @@ def test_a_missing_renderer_is_named(monkeypatch):
     env = Gym(Painter(VECTOR, spaces.Discrete(2)), 0, "made", Options(render=True))
     with pytest.raises(UserError, match="made: cannot render: pygame is not installed"):
         env.step(None)
+
+
+def test_an_entry_point_that_raises_is_named() -> None:
+    def broken(**settings: object) -> None:
+        raise RuntimeError("no licence")
+
+    gymnasium.register("Broken-v0", entry_point=broken)
+    with pytest.raises(UserError, match="cannot make gym_Broken-v0: RuntimeError: no licence"):
+        embodied.envs.make("gym_Broken-v0", 0)

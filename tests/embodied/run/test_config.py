@@ -49,6 +49,15 @@ def test_counts_out_of_range_are_named(name: str) -> None:
         RunConfig(**{name: 0})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("steps", 2**31), ("envs", 10**9), ("train_ratio", float("inf")), ("env_timeout", 0.0)],
+)
+def test_values_beyond_sense_are_named(name: str, value: float) -> None:
+    with pytest.raises(UserError, match=f"run.{name} must be"):
+        RunConfig(**{name: value})
+
+
 def test_not_a_number_is_out_of_range() -> None:
     with pytest.raises(UserError, match=r"run\.train_ratio"):
         RunConfig(train_ratio=float("nan"))

@@ -12,6 +12,7 @@ import pytest
 from fake_learner import FakeLearner
 
 import embodied.envs
+from embodied.core.checkpoint import Checkpoints, Part
 from embodied.core.env import Env
 from embodied.core.errors import UserError
 from embodied.run import RunConfig, evaluate, train_eval
@@ -101,6 +102,32 @@ def test_the_eval_verb_repeats_the_last_evaluation_of_training(tmp_path: Path) -
 
 def test_the_eval_verb_needs_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no checkpoint"):
+        evaluate(learner(3), make_env, [tmp_path], [3], RUN)
+
+
+@pytest.mark.parametrize(
+    ("state", "files", "message"),
+    [
+        ({}, {"learner.safetensors": {}}, "its state has no proper value of 'seed'"),
+        (None, {}, r"it lacks 'learner\.safetensors'"),
+        (None, {"learner.safetensors": b"nonsense"}, "learner.safetensors is damaged"),
+    ],
+)
+def test_the_eval_verb_refuses_what_is_no_checkpoint_of_a_run(
+    state: dict | None, files: dict, message: str, tmp_path: Path
+) -> None:
+    train_eval(learner(3), make_env, None, [tmp_path], [3], RUN, 2, 4)
+    (saved,) = Checkpoints(tmp_path, [tmp_path]).load() or []
+    part = Part(saved.state if state is None else state, files)
+    Checkpoints(tmp_path, [tmp_path]).save(61, [part])
+    with pytest.raises(UserError, match=f"not one of a run: .*{message}"):
+        evaluate(learner(3), make_env, [tmp_path], [3], RUN)
+
+
+def test_the_eval_verb_needs_a_folder_for_its_results(tmp_path: Path) -> None:
+    train_eval(learner(3), make_env, None, [tmp_path], [3], RUN, 2, 4)
+    (tmp_path / "eval").write_text("")
+    with pytest.raises(UserError, match="eval is a file"):
         evaluate(learner(3), make_env, [tmp_path], [3], RUN)
 
 

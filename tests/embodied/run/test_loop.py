@@ -11,6 +11,7 @@ from small import SMALL, lines, train
 
 import embodied.envs
 from embodied.core.env import Env
+from embodied.core.errors import UserError
 from embodied.run import RunConfig, train_eval
 
 
@@ -44,6 +45,22 @@ def test_episode_lines_have_every_field_and_evaluations_are_blocks(tmp_path: Pat
     assert numbers == [*range(5), *range(5)]
     training = [line["episode"] for line in episodes if line["mode"] == "train"]
     assert training == list(range(len(training))) and len(training) >= 4
+
+
+def test_a_replay_too_large_for_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise MemoryError("Unable to allocate 24 TiB")
+
+    monkeypatch.setattr("embodied.run.world.Replay", refuse)
+    with pytest.raises(UserError, match=r"no memory for .* 24 TiB; lower run\.replay_size"):
+        train(tmp_path)
+
+
+def test_a_run_that_has_done_more_steps_is_refused(tmp_path: Path) -> None:
+    train(tmp_path)
+    with pytest.raises(UserError, match=r"run\.steps is 20, but .* has done 120"):
+        train(tmp_path, steps=20)
+    assert train(tmp_path, steps=119)["step"] == 120  # Two environments step together.
 
 
 def test_equal_seeds_give_equal_runs(tmp_path: Path) -> None:
