@@ -9,11 +9,13 @@ from typing import Any
 from embodied.core.checkpoint import Checkpoints
 from embodied.core.errors import UserError
 from embodied.core.files import decode
+from embodied.core.folders import check_inside
 from embodied.core.logger import Logger, say
+from embodied.core.parts import Saved
 from embodied.core.records import FILES, Records
 from embodied.run.config import RunConfig
 from embodied.run.evaluation import MakeEnv, evaluate_policy, require
-from embodied.run.learner import Learner
+from embodied.run.learner import Arrays, Learner
 from embodied.run.reporter import evaluation_lines
 
 
@@ -47,12 +49,13 @@ def evaluate(
     """
     logdirs = [Path(logdir) for logdir in logdirs]
     root = logdirs[0] if len(logdirs) == 1 else logdirs[0].parent
-    saved = Checkpoints(root, logdirs).load(say)
-    if saved is None:
+    for logdir in logdirs:
+        check_inside(logdir, [folder, f"{folder}/videos"])
+    found = Checkpoints(root, logdirs).take(_read, say)
+    if found is None:
         raise UserError(f"there is no checkpoint in {root}; train first, or check --logdir")
-    paths = [part.files["learner.safetensors"] for part in saved]
-    learner.load([decode(path.read_bytes(), path) for path in paths])
-    step, updates = saved[0].state["step"], saved[0].state["updates"]
+    arrays, step, updates = found
+    learner.load(arrays)
     members = list(range(learner.size))
     outcome = evaluate_policy(make_eval_env, learner, None, seeds, members, step, run)
     require(outcome.errors, seeds)
@@ -72,3 +75,10 @@ def evaluate(
             logger.close()
         results.append({"seed": int(seeds[n]), "logdir": str(logdir), **means})
     return {"step": step, "members": results}
+
+
+def _read(saved: Sequence[Saved]) -> tuple[list[Arrays], int, int]:
+    """Returns the learners' arrays, the step and the updates of a checkpoint."""
+    paths = [part.files["learner.safetensors"] for part in saved]
+    arrays = [decode(path.read_bytes(), path) for path in paths]
+    return arrays, saved[0].state["step"], saved[0].state["updates"]
