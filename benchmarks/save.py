@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common
-from embodied.core.checkpoint import Checkpoints, Part
+from embodied.core.checkpoint import Checkpoints
+from embodied.core.parts import Part
 from embodied.replay.chunks import ReplayFiles
 from embodied.replay.replay import Replay
 from harmony_dreamerv3 import device_replay, members

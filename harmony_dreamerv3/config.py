@@ -49,7 +49,7 @@ def blocks(path: Path | None = None) -> dict[str, Any]:
     Args:
       path: another file; None for the one that ships with the package.
     """
-    return read_yaml(path or _shipped())
+    return read_yaml(path or _shipped(), shipped=path is None)
 
 
 def load(tree: Mapping[str, Any], source: object) -> Config:

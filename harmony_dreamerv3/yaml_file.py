@@ -9,43 +9,30 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from embodied.core.errors import UserError
+from embodied.core.files import read_regular
+from embodied.core.foreign_yaml import load_foreign
 
 MAX_BYTES = 2**20
-MAX_VALUES = 10_000  # Aliases are counted wherever they are used.
-MAX_DEPTH = 20
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, shipped: bool = False) -> dict[str, Any]:
     """Reads a yaml mapping without tags that could execute anything.
 
+    Args:
+      path: a regular file.
+      shipped: it is part of this program, so it may use merge keys and be of any size.
+
     Raises:
-      UserError: when the file cannot be read, is not a mapping, or is unreasonably large.
+      UserError: when the file cannot be read, is not a mapping, has merge keys, or is unreasonably
+        large.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise UserError(f"{path} is larger than {MAX_BYTES} bytes; no configuration is")
-        value = YAML(typ="safe", pure=True).load(data.decode("utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError, ValueError, RecursionError) as error:
+        text = read_regular(path, MAX_BYTES).decode("utf-8")
+        value = YAML(typ="safe", pure=True).load(text) if shipped else load_foreign(text)
+    except UserError as error:
+        raise UserError(f"{error}; no configuration is") from error
+    except (OSError, UnicodeDecodeError, YAMLError, ValueError) as error:
         raise UserError(f"cannot read {path} as yaml: {error}") from error
     if not isinstance(value, dict):
         raise UserError(f"expected a mapping in {path}, got {type(value).__name__}")
-    _check_size(value, path)
     return value
-
-
-def _check_size(value: Any, path: Path) -> None:
-    """Refuses what aliases blow up: to whoever walks through it, it is as large as it looks."""
-    count, left = 0, [(value, 0)]
-    while left:
-        item, depth = left.pop()
-        inner = list(item.values()) if isinstance(item, dict) else item
-        if isinstance(inner, list):
-            count += len(inner)
-            left += [(each, depth + 1) for each in inner]
-        if count > MAX_VALUES or depth > MAX_DEPTH:
-            raise UserError(
-                f"{path} holds more than {MAX_VALUES} values or {MAX_DEPTH} levels; no "
-                "configuration does"
-            )

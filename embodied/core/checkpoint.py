@@ -12,56 +12,22 @@ newest one. Nothing in them is ever executed, and only plain names inside the fo
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, TypeVar
 
 from embodied.core.errors import UserError
 from embodied.core.files import CorruptFile, digest, encode, sync_folder, write_atomic
-from embodied.core.manifest import NAME, STEP, seal, unseal, verify
+from embodied.core.folders import check_inside, check_run, forget
+from embodied.core.manifest import NAME, STEP, damaged_files, seal, unseal
+from embodied.core.parts import Part, Saved
 
-Content = bytes | Mapping[str, np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """What a checkpoint holds of one folder.
-
-    Args:
-      state: plain data (numbers, strings, lists, dicts).
-      files: bytes, or named arrays, by file name; written to `checkpoints/<step>/`.
-      replay: likewise, files that are new in `replay/`.
-      kept: names of older files in `replay/` that still belong to it.
-    """
-
-    state: Mapping[str, Any]
-    files: Mapping[str, Content]
-    replay: Mapping[str, Content] = dataclasses.field(default_factory=dict)
-    kept: Sequence[str] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Saved:
-    """One folder's part of a checkpoint whose checksums are right.
-
-    Args:
-      folder: the run folder.
-      state: as it was given to `save`.
-      files: path by name, of the files of `checkpoints/<step>/`.
-      damaged: names of files in `replay/` that cannot be used; only where no checkpoint is whole.
-    """
-
-    folder: Path
-    state: dict[str, Any]
-    files: dict[str, Path]
-    damaged: frozenset[str] = frozenset()
+T = TypeVar("T")
+_TRIES = 10  # Of reading what another process may forget.
 
 
 class Checkpoints:
@@ -91,6 +57,7 @@ class Checkpoints:
         Raises:
           UserError: when the disk refuses; the checkpoints before stay as they are.
         """
+        self._check_inside()
         name, number = f"{step:012d}", 0
         while name in self._good:  # Never touch a good one.
             number += 1
@@ -126,23 +93,17 @@ class Checkpoints:
           say: is told of each damaged checkpoint that was passed over.
 
         Raises:
-          UserError: when all are damaged, one has an unknown version, or they are of other folders.
+          UserError: when all are damaged, one has an unknown version, they are of other folders,
+            or the folder has links where it is written to.
         """
         self.check_members()
-        for path in (
-            folder / name for folder in self._folders for name in ("checkpoints", "replay")
-        ):
-            if path.exists() and not path.is_dir():
-                raise UserError(
-                    f"{path} is a file where the run has a folder; put that folder back, or choose "
-                    "another --logdir"
-                )
+        self._good.clear()
         names = self._names()
         for name, lenient in [(n, False) for n in names] + [(n, True) for n in names]:
             try:
                 manifests, saved = self._read(name, lenient)
             except (CorruptFile, OSError) as error:
-                if not lenient:
+                if not lenient and name in self._names():  # Else a running training forgot it.
                     say(f"warning: the checkpoint of step {int(name[:12])} is not whole: {error}")
                 continue
             for older in reversed(names[names.index(name) + 1 :]):
@@ -150,18 +111,48 @@ class Checkpoints:
             self._good[name] = [manifest["files"] for manifest in manifests]
             return saved
         if names:
+            if self._names() != names:
+                return self.load(say)
             raise UserError(
                 f"none of the {len(names)} checkpoints in {self._root} can be used (see above); "
                 "restore one from a copy, or choose another --logdir"
             )
         return None
 
+    def take(self, read: Callable[[list[Saved]], T], say: Any = print) -> T | None:
+        """Reads files of the newest checkpoint while another process may be training.
+
+        Args:
+          read: given what `load` returned; called again with the newest checkpoint when a file
+            that it opens has been forgotten meanwhile.
+          say: see `load`.
+
+        Returns:
+          What `read` returned; None when there is no checkpoint.
+
+        Raises:
+          UserError: see `load`.
+        """
+        for _ in range(_TRIES):
+            saved = self.load(say)
+            if saved is None:
+                return None
+            try:
+                return read(saved)
+            except (FileNotFoundError, CorruptFile) as error:
+                if next(reversed(self._good)) in self._names():  # It is still there.
+                    text = f"cannot read the checkpoint in {self._root}: {error}"
+                    raise UserError(text) from error
+        raise UserError(f"the checkpoints in {self._root} are forgotten faster than read")
+
     def check_members(self) -> None:
         """Compares the folders with those of the newest commit that can be read.
 
         Raises:
-          UserError: when they are others, or one run lies where those of a population are wanted.
+          UserError: when they are others, one run lies where those of a population are wanted, or
+            there are links where a run is written to.
         """
+        self._check_inside()
         if not self._together:
             return
         if any((self._root / "checkpoints").glob("*/manifest.json")):
@@ -169,7 +160,7 @@ class Checkpoints:
                 f"{self._root} is the folder of a single run, not of a population; choose another "
                 "--logdir, or train without --seeds"
             )
-        mine = {os.path.relpath(folder, self._root) for folder in self._folders}
+        mine = set(map(self._member, self._folders))
         for name in self._names():
             try:
                 found = unseal(self._root / "checkpoints" / f"{name}.json", {"members": dict})
@@ -181,6 +172,15 @@ class Checkpoints:
                     f"{sorted(mine)}; give the same seeds, or choose another --logdir"
                 )
             return
+
+    def _check_inside(self) -> None:
+        if self._together:
+            check_inside(self._root, ["checkpoints", *map(self._member, self._folders)])
+        for folder in self._folders:
+            check_run(folder)
+
+    def _member(self, folder: Path) -> str:
+        return os.path.relpath(folder, self._root)
 
     def _names(self) -> list[str]:
         """Returns the committed checkpoints, newest first."""
@@ -215,7 +215,7 @@ class Checkpoints:
 
     def _commit(self, name: str, texts: Sequence[bytes]) -> None:
         members = {
-            os.path.relpath(folder, self._root): hashlib.sha256(text).hexdigest()
+            self._member(folder): hashlib.sha256(text).hexdigest()
             for folder, text in zip(self._folders, texts)
         }
         (self._root / "checkpoints").mkdir(exist_ok=True)
@@ -231,18 +231,10 @@ class Checkpoints:
         manifests, saved = [], []
         for folder in self._folders:
             path = folder / "checkpoints" / name / "manifest.json"
-            member = os.path.relpath(folder, self._root)
-            if hashes is not None and hashes.get(member) != digest(path):
+            if hashes is not None and hashes.get(self._member(folder)) != digest(path):
                 raise CorruptFile(f"{path} is not the one that was committed")
             manifest = unseal(path, {"files": dict, "state": dict})
-            damaged = set()
-            for file, facts in manifest["files"].items():
-                try:
-                    verify(folder, file, facts)
-                except CorruptFile:
-                    if not (lenient and NAME.fullmatch(file) and file.startswith("replay/")):
-                        raise
-                    damaged.add(file.removeprefix("replay/"))
+            damaged = damaged_files(folder, manifest["files"], lenient)
             prefix = f"checkpoints/{name}/"
             files = {
                 file.removeprefix(prefix): folder / file
@@ -250,7 +242,7 @@ class Checkpoints:
                 if file.startswith(prefix)
             }
             manifests.append(manifest)
-            saved.append(Saved(folder, manifest["state"], files, frozenset(damaged)))
+            saved.append(Saved(folder, manifest["state"], files, damaged))
         return manifests, saved
 
     def _remember(self, name: str) -> None:
@@ -259,7 +251,7 @@ class Checkpoints:
             paths = [folder / "checkpoints" / name / "manifest.json" for folder in self._folders]
             opened = [unseal(path, {"files": dict, "state": dict}) for path in paths]
             self._good[name] = [manifest["files"] for manifest in opened]
-        except (CorruptFile, OSError):
+        except (UserError, OSError):  # UserError: of another version, too.
             return
 
     def _known(self, folder: Path, file: str) -> dict[str, Any]:
@@ -273,14 +265,9 @@ class Checkpoints:
         """Deletes what no kept checkpoint needs; the commit goes first."""
         if self._together:
             for path in (self._root / "checkpoints").glob("*.json"):
-                if path.stem not in self._good:
+                if path.stem not in self._good and re.fullmatch(STEP, path.stem):
                     path.unlink(missing_ok=True)
         for place, folder in enumerate(self._folders):
-            for path in (folder / "checkpoints").iterdir():
-                if path.is_dir() and not path.is_symlink() and path.name not in self._good:
-                    (path / "manifest.json").unlink(missing_ok=True)
-                    shutil.rmtree(path, ignore_errors=True)
             needed = {file for files in self._good.values() for file in files[place]}
-            for path in (folder / "replay").iterdir():
-                if f"replay/{path.name}" not in needed and path.is_file():
-                    path.unlink(missing_ok=True)
+            chunks = {file.removeprefix("replay/") for file in needed}
+            forget(folder, self._good, chunks)

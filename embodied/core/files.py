@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,6 +43,27 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise
 
 
+def read_regular(path: Path, most: int) -> bytes:
+    """Returns the contents of a file of unknown origin.
+
+    Args:
+      path: the file; a pipe or a device, which might never end, is refused.
+      most: bytes it may have.
+
+    Raises:
+      CorruptFile: when it is no regular file, or larger.
+      OSError: as the system gives it.
+    """
+    # Without O_NONBLOCK the opening of a pipe waits for somebody who writes to it.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise CorruptFile(f"{path} is not a regular file")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise CorruptFile(f"{path} is larger than {most} bytes")
+    return data
+
+
 def sync_folder(path: Path) -> None:
     """Makes the folder's entries survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
@@ -53,6 +75,8 @@ def sync_folder(path: Path) -> None:
 
 def digest(path: Path) -> str:
     """Returns the SHA-256 of a file, read in pieces."""
+    if path.exists() and not path.is_file():  # A pipe would never end.
+        raise CorruptFile(f"{path} is not a regular file")
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

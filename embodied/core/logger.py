@@ -16,6 +16,7 @@ from tensorboardX.summary import make_histogram
 from embodied.core.errors import UserError
 from embodied.core.events import EventFile
 from embodied.core.files import write_atomic
+from embodied.core.folders import check_inside
 from embodied.core.records import append_line
 from embodied.core.video import encode_gif
 
@@ -71,6 +72,7 @@ class Logger:
         with self._guarded():
             data = encode_gif(frames)
             folder = self._folder / "videos"
+            check_inside(self._folder, ["videos"])
             folder.mkdir(exist_ok=True)
             write_atomic(folder / f"{tag.replace('/', '-')}-{step:09d}.gif", data)
             height, width = frames.shape[1:3]

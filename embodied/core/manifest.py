@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from embodied.core.errors import UserError
-from embodied.core.files import CorruptFile, digest
+from embodied.core.files import CorruptFile, digest, read_regular
 
 VERSION = 1
 
 STEP = r"\d{12}(-\d\d)?"  # A second checkpoint of one step gets a number.
+CHUNK = r"\d{12}\.safetensors"  # Of the replay.
 NAME = re.compile(rf"(checkpoints/{STEP}|replay)/[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 _LARGEST = 2**28  # Bytes.
@@ -40,10 +41,9 @@ def unseal(path: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
       CorruptFile: when it is damaged.
       UserError: when it is whole and has an unknown version.
     """
-    if path.stat().st_size > _LARGEST:
-        raise CorruptFile(f"{path} is larger than {_LARGEST} bytes")
+    data = read_regular(path, _LARGEST)
     try:
-        outer = json.loads(path.read_bytes())
+        outer = json.loads(data)
         version, text = outer["version"], outer["body"]
         if _checksum(version, text) != outer["sha256"]:
             raise CorruptFile(f"{path} does not match its checksum")
@@ -62,6 +62,31 @@ def unseal(path: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
 
 def _checksum(version: object, text: str) -> str:
     return hashlib.sha256(f"{version}\n{text}".encode()).hexdigest()
+
+
+def damaged_files(folder: Path, files: Mapping[str, Any], lenient: bool) -> frozenset[str]:
+    """Verifies all files of a manifest.
+
+    Args:
+      folder: the run folder.
+      files: size and checksum by path.
+      lenient: let files of the replay be damaged.
+
+    Returns:
+      The names of damaged ones in the replay.
+
+    Raises:
+      CorruptFile: when another one is damaged.
+    """
+    damaged = set()
+    for file, facts in files.items():
+        try:
+            verify(folder, file, facts)
+        except CorruptFile:
+            if not (lenient and NAME.fullmatch(file) and file.startswith("replay/")):
+                raise
+            damaged.add(file.removeprefix("replay/"))
+    return frozenset(damaged)
 
 
 def verify(folder: Path, file: str, facts: Any) -> None:

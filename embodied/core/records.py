@@ -100,7 +100,9 @@ def append_line(path: Path, values: Mapping[str, Any]) -> None:
     """
     data = (json.dumps(values, allow_nan=False) + "\n").encode()
     try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+        # O_NONBLOCK: a pipe without a reader is an error, not a wait for ever.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+        file = os.open(path, flags, 0o644)
         try:
             if os.write(file, data) != len(data):
                 raise OSError("no space left on the disk")

@@ -25,7 +25,8 @@ class CheckedEnv:
       name: the task, for messages.
 
     Raises:
-      UserError: when a standard key is missing from the spaces or has another space.
+      UserError: when a standard key is missing from the spaces or has another space, or an
+        observation is called `action`.
     """
 
     def __init__(self, env: Env, name: str) -> None:
@@ -43,6 +44,10 @@ class CheckedEnv:
             found = self.obs_space.get(key)
             if found is None or (found.dtype, found.shape) != (space.dtype, space.shape):
                 raise UserError(f"{name}: obs_space[{key!r}] must be {space}, found {found}")
+        if "action" in self.obs_space:  # Both are stored under their keys.
+            raise UserError(
+                f"{name}: its observation has the key 'action', which is the action's; rename it"
+            )
         if set(self.act_space) != {"action"} or self.act_space["action"].dtype != np.float32:
             raise UserError(
                 f"{name}: act_space must be {{'action': float32 Space}}, found {self.act_space}"

@@ -224,7 +224,7 @@ class DMC:
         # What depends on positions and velocities, as dm_control leaves it after every step.
         mujoco.mj_step1(model, physics.data.ptr)
         task.random.set_state(state["random"])
-        vars(task).update(state["task"])
+        states.set_attributes(task, state["task"], self._name)
         self._env._step_count = state["count"]
         self._env._reset_next_step = state["reset"]
         self._over = state["over"]

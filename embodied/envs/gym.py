@@ -114,8 +114,9 @@ class Gym:
         self.repeat = options.repeat
         self._convert: dict[str, Callable[[Any], np.ndarray]] = {}
         self.obs_space: dict[str, Space] = dict(STANDARD_SPACES)
-        for key, space in flat(env.observation_space).items():
-            if key in STANDARD_SPACES or key in extra or (options.render and key == "image"):
+        for key, space in flat(env.observation_space, name).items():
+            taken = key in (*STANDARD_SPACES, "action", *extra)
+            if taken or (options.render and key == "image"):
                 raise UserError(f"{name}: its observation has the key {key!r}, which is taken")
             found = observe(space, f"{name}: {key}", options.size)
             self.obs_space[key], self._convert[key] = found

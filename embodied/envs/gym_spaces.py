@@ -12,22 +12,32 @@ from embodied.core.errors import UserError
 from embodied.core.space import Space
 
 
-def flat(space: Any) -> dict[str, Any]:
+def flat(space: Any, name: str) -> dict[str, Any]:
     """Returns the leaves of an observation space by key, nested keys joined by a slash.
 
     Args:
       space: a Gymnasium space; one that is no Dict is called `image` or `vector`.
+      name: the task, for the message.
+
+    Raises:
+      UserError: when two leaves have one key.
     """
     import gymnasium
 
     if not isinstance(space, gymnasium.spaces.Dict):
         return {"image" if _is_image(space) else "vector": space}
-    found = {}
+    found: dict[str, Any] = {}
     for key, inner in space.spaces.items():
+        leaves = {str(key): inner}
         if isinstance(inner, gymnasium.spaces.Dict):
-            found.update({f"{key}/{name}": leaf for name, leaf in flat(inner).items()})
-        else:
-            found[str(key)] = inner
+            leaves = {f"{key}/{below}": leaf for below, leaf in flat(inner, name).items()}
+        twice = sorted(found.keys() & leaves.keys())
+        if twice:
+            raise UserError(
+                f"{name}: its observation has the key {twice[0]!r} twice, once nested "
+                f"({' -> '.join(map(repr, twice[0].split('/')))}); rename one of them"
+            )
+        found.update(leaves)
     return found
 
 
@@ -53,10 +63,17 @@ def observe(space: Any, name: str, size: int) -> tuple[Space, Callable[[Any], np
       size: pixels along each side to which images are resized; 0 keeps them.
 
     Raises:
-      UserError: for another space.
+      UserError: for another space, and for images whose channels come first.
     """
     import gymnasium.spaces as spaces
 
+    if _has_channels_first(space):
+        raise UserError(
+            f"{name}: uint8 of shape {space.shape} looks like an image with its channels first, "
+            "expected (height, width, channels): transpose it with gymnasium.wrappers."
+            "TransformObservation(env, lambda x: x.transpose(1, 2, 0), space), or make it a "
+            "vector with gymnasium.wrappers.FlattenObservation(env)"
+        )
     if _is_image(space):
         height, width = (size, size) if size else space.shape[:2]
         channels = space.shape[2] if len(space.shape) == 3 else 1
@@ -137,3 +154,12 @@ def _is_image(space: Any) -> bool:
     if not isinstance(space, spaces.Box) or space.dtype != np.uint8:
         return False
     return len(space.shape) == 2 or (len(space.shape) == 3 and space.shape[2] in (1, 3, 4))
+
+
+def _has_channels_first(space: Any) -> bool:
+    """Whether the space is (1, 3 or 4, H, W) with sides that only images have."""
+    import gymnasium.spaces as spaces
+
+    if not isinstance(space, spaces.Box) or space.dtype != np.uint8 or _is_image(space):
+        return False
+    return len(space.shape) == 3 and space.shape[0] in (1, 3, 4) and min(space.shape[1:]) >= 16

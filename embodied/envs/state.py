@@ -67,6 +67,27 @@ def plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def set_attributes(target: Any, saved: Any, name: str) -> None:
+    """Puts back attributes that `plain` returned.
+
+    Args:
+      target: the object whose attributes they were.
+      saved: what `unpack` made of them.
+      name: of the environment, for the message.
+
+    Raises:
+      UserError: when they would replace what is no plain data, such as a method.
+    """
+    now = vars(target)
+    kept = plain(now)
+    if not isinstance(saved, dict):
+        raise UserError(f"the saved state of {name} has no attributes of its task")
+    for key in saved:
+        if callable(getattr(target, key, None)) or (key in now and key not in kept):
+            raise UserError(f"the saved state of {name} replaces {key!r} of its task")
+    now.update(saved)
+
+
 def expect(state: Any, keys: set[str], name: str) -> dict[str, Any]:
     """Returns the state when it is a dict with just these keys.
 

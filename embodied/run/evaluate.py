@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from embodied.core.checkpoint import Checkpoints, Saved
+from embodied.core.checkpoint import Checkpoints
 from embodied.core.errors import UserError
 from embodied.core.files import CorruptFile, decode
+from embodied.core.folders import check_inside
 from embodied.core.logger import Logger, say
+from embodied.core.parts import Saved
 from embodied.core.records import FILES, Records
 from embodied.run.config import RunConfig
 from embodied.run.evaluation import MakeEnv, evaluate_policy, require
-from embodied.run.learner import Learner
+from embodied.run.learner import Arrays, Learner
 from embodied.run.reporter import evaluation_lines
 from embodied.run.schema import check_state
 
@@ -48,20 +50,19 @@ def evaluate(
     """
     logdirs = [Path(logdir) for logdir in logdirs]
     root = logdirs[0] if len(logdirs) == 1 else logdirs[0].parent
-    saved = Checkpoints(root, logdirs).load(say)
-    if saved is None:
+    for logdir in logdirs:
+        check_inside(logdir, [folder, f"{folder}/videos"])
+    found = Checkpoints(root, logdirs).take(_read, say)
+    if found is None:
         raise UserError(f"there is no checkpoint in {root}; train first, or check --logdir")
-    _load(learner, saved, root)
-    step, updates = saved[0].state["step"], saved[0].state["updates"]
-    targets = [logdir / folder for logdir in logdirs]
-    for target in targets:  # Before the work, not after it.
-        if target.exists() and not target.is_dir():
-            raise UserError(f"{target} is a file; results go to a folder there: move it away")
+    arrays, step, updates = found
+    learner.load(arrays)
     members = list(range(learner.size))
     outcome = evaluate_policy(make_eval_env, learner, None, seeds, members, step, run)
     require(outcome.errors, seeds)
     results = []
-    for n, (logdir, target) in enumerate(zip(logdirs, targets)):
+    for n, logdir in enumerate(logdirs):
+        target = logdir / folder
         target.mkdir(exist_ok=True)
         counts = {"step": step, "frame": step * outcome.repeat, "updates": updates}
         lines, means = evaluation_lines(outcome.episodes[n], counts, seeds[n])
@@ -77,16 +78,12 @@ def evaluate(
     return {"step": step, "members": results}
 
 
-def _load(learner: Learner, saved: Sequence[Saved], root: Path) -> None:
-    """Gives the learner what was saved, if it is what this program writes."""
-    try:
-        for part in saved:
-            check_state(part.state)
-        paths = [part.files["learner.safetensors"] for part in saved]
-        learner.load([decode(path.read_bytes(), path) for path in paths])
-    except KeyError as error:
-        raise UserError(
-            f"the checkpoint in {root} is not one of a run: it lacks {error}"
-        ) from error
-    except (TypeError, ValueError, IndexError, CorruptFile) as error:
-        raise UserError(f"the checkpoint in {root} is not one of a run: {error}") from error
+def _read(saved: Sequence[Saved]) -> tuple[list[Arrays], int, int]:
+    """Returns the learners' arrays, the step and the updates of a checkpoint."""
+    for part in saved:
+        check_state(part.state)
+        if "learner.safetensors" not in part.files:
+            raise CorruptFile("it lacks 'learner.safetensors'")
+    paths = [part.files["learner.safetensors"] for part in saved]
+    arrays = [decode(path.read_bytes(), path) for path in paths]
+    return arrays, saved[0].state["step"], saved[0].state["updates"]

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from embodied.core.checkpoint import Checkpoints, Part, Saved
+from embodied.core.checkpoint import Checkpoints
 from embodied.core.errors import UserError
 from embodied.core.files import CorruptFile, decode
 from embodied.core.logger import say
 from embodied.core.metrics import Means
+from embodied.core.parts import Part, Saved
 from embodied.core.records import FILES, Records
 from embodied.run.evaluation import require
 from embodied.run.learner import Arrays

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from embodied.core.files import CorruptFile, read_regular
 from embodied.scores.folders import MAX_CONFIG, config_file
 from embodied.scores.grid import Cell, Grid
 from embodied.scores.load import Group
 from embodied.scores.records import Problem
 
-MAX_KEYS = 20_000  # of one config: aliases of YAML can make a small file huge
 MOST = 10  # configs read of one side: parsing one takes tens of milliseconds
 
 
@@ -59,13 +59,13 @@ def _values(group: Group, problems: list[Problem]) -> dict[str, list[Any]]:
 
 
 def _parse(file: Path) -> Any:
-    from ruamel.yaml import YAML, YAMLError  # Lazy: only this verb parses whole configs.
+    from embodied.core.foreign_yaml import load_foreign  # Lazy: only this verb needs ruamel.
 
     try:
-        if file.stat().st_size > MAX_CONFIG:
-            raise ValueError(f"larger than {MAX_CONFIG >> 10} KiB; no config is")
-        return YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-    except (OSError, YAMLError, UnicodeDecodeError, RecursionError) as error:
+        return load_foreign(read_regular(file, MAX_CONFIG).decode("utf-8"))
+    except CorruptFile as error:
+        raise ValueError(f"{error}; no config is") from error
+    except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"cannot be read as YAML ({reason})") from error
 
@@ -74,7 +74,7 @@ def flatten(config: Any) -> dict[str, Any]:
     """Flattens nested mappings: {'a': {'b': 1}} -> {'a.b': 1}; lists are values.
 
     Raises:
-      ValueError: no mapping, or more than `MAX_KEYS` keys.
+      ValueError: no mapping.
     """
     if not isinstance(config, dict):
         raise ValueError("expected a mapping of keys to values")
@@ -88,8 +88,6 @@ def flatten(config: Any) -> dict[str, Any]:
                 pending.append((name + ".", value))
             else:
                 flat[name] = value
-            if len(flat) + len(pending) > MAX_KEYS:
-                raise ValueError(f"more than {MAX_KEYS} keys; no config has so many")
     return flat
 
 

@@ -70,8 +70,11 @@ def read_folder(path: Path) -> tuple[list[Run], list[Problem]]:
 
 def identity(path: Path) -> dict[str, str]:
     """Returns the keys task, seed and method of a run folder's config, as far as present."""
+    file = config_file(path)
+    if not file.is_file():  # A pipe would never end.
+        return {}
     try:
-        with open(config_file(path), encoding="utf-8", errors="replace") as stream:
+        with open(file, encoding="utf-8", errors="replace") as stream:
             text = stream.read(MAX_CONFIG)
     except OSError:
         return {}

@@ -9,7 +9,7 @@ A buffer folder has two files: `config.yaml`, the configuration of the run that 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from embodied.core.checkpoint import Checkpoints
 from embodied.core.errors import UserError
 from embodied.core.files import decode, encode, write_atomic
 from embodied.core.logger import say
+from embodied.core.parts import Saved
 from embodied.core.space import Space
 from embodied.replay import Replay
 from embodied.replay.chunks import ReplayFiles
@@ -114,13 +115,17 @@ def write(buffer: Buffer, folder: Path) -> None:
 
 def _replay(folder: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Returns the transitions of a run's newest checkpoint, and the stream of each."""
-    saved = Checkpoints(folder, [folder]).load(say)
-    if saved is None:
+    found = Checkpoints(folder, [folder]).take(_transitions, say)
+    if found is None:
         raise UserError(
             f"{folder} holds no replay: it has neither checkpoints nor {FILE}; train it to its "
             "first checkpoint, or export a buffer with: analyze RUN --export-buffer FOLDER"
         )
-    state, damaged = saved[0].state["replay"], saved[0].damaged
+    return found
+
+
+def _transitions(saved: Sequence[Saved]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    folder, state, damaged = saved[0].folder, saved[0].state["replay"], saved[0].damaged
     names = [str(chunk["name"]) for chunk in state["chunks"] if chunk["name"] not in damaged]
     if not names:
         raise UserError(f"{folder}: the replay of its newest checkpoint is empty; train it longer")

@@ -14,8 +14,9 @@ from embodied.core import files
 from embodied.core.errors import UserError, nearest
 from harmony_dreamerv3.agent import Agent, TrainState
 from harmony_dreamerv3.interop.bundle import read_npz
+from harmony_dreamerv3.interop.inert import InertState
 from harmony_dreamerv3.interop.names import import_moments, import_params
-from harmony_dreamerv3.interop.unpickle import InertState, load
+from harmony_dreamerv3.interop.unpickle import load
 
 OPTIMIZERS = ("model", "actor", "critic")
 # `.../model_opt/state`, and counters beside it such as `.../model_opt/step/value`.

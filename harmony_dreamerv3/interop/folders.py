@@ -17,6 +17,7 @@ from embodied.core.checkpoint import Checkpoints
 from embodied.core.errors import UserError
 from embodied.core.lock import Lock
 from embodied.core.logger import say
+from embodied.core.parts import Saved
 from embodied.run.state import RunState
 from embodied.run.world import Setup
 from harmony_dreamerv3 import config as configs
@@ -118,11 +119,10 @@ def export_run(folder: Path, out: Path) -> str:
     if out.suffix not in (".safetensors", ".npz"):
         raise UserError(f"expected OUT to end in .safetensors or .npz, got {str(out)!r}")
     config = training.read_config(folder)
-    saved = Checkpoints(folder, [folder]).load(say)
-    if saved is None:
+    found = Checkpoints(folder, [folder]).take(_read, say)
+    if found is None:
         raise UserError(f"there is no checkpoint in {folder}; train first")
-    path = saved[0].files[LEARNER]
-    arrays = files.decode(path.read_bytes(), path)
+    arrays, step = found
     omitted = ""
     if config.balance.method not in HARMONIC:
         weights = [name for name in arrays if name.startswith("params/balance/")]
@@ -140,7 +140,13 @@ def export_run(folder: Path, out: Path) -> str:
         files.write_atomic(out, data)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error}") from error
-    return f"{len(named)} variables of step {saved[0].state['step']:,} written to {out}{omitted}"
+    return f"{len(named)} variables of step {step:,} written to {out}{omitted}"
+
+
+def _read(saved: Sequence[Saved]) -> tuple[dict[str, np.ndarray], int]:
+    """Returns the learner's arrays and the step of a checkpoint."""
+    path = saved[0].files[LEARNER]
+    return files.decode(path.read_bytes(), path), int(saved[0].state["step"])
 
 
 def _flat(tree: Any) -> dict[str, np.ndarray]:

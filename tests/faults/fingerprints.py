@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from embodied.core.checkpoint import Checkpoints, Saved
+from embodied.core.checkpoint import Checkpoints
 from embodied.core.files import decode
+from embodied.core.parts import Saved
 from embodied.core.records import FILES
 
 

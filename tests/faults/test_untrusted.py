@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small import train
+from small import folders, train
 
 from embodied.core.errors import UserError
 from embodied.core.manifest import seal
@@ -120,6 +120,24 @@ def test_a_shape_that_claims_a_terabyte(original: Path, tmp_path: Path) -> None:
     change(tmp_path / "run")
     with pytest.raises(UserError, match=r"learner\.safetensors is damaged"):
         train(tmp_path / "run", steps=60)
+
+
+@pytest.mark.parametrize("seeds", [(3,), (3, 4)])
+@pytest.mark.parametrize("name", ["checkpoints", "replay", "videos"])
+def test_a_run_with_links_writes_and_deletes_nothing_elsewhere(
+    name: str, seeds: tuple[int, ...], tmp_path: Path
+) -> None:
+    root, victim = tmp_path / "run", tmp_path / "victim"
+    train(root, steps=40, save_every=20, seeds=seeds)
+    place = folders(root, seeds)[-1] / name
+    place.rename(victim)  # All that the run needs is there.
+    place.symlink_to(victim)
+    (victim / "mine").mkdir()
+    (victim / "mine.txt").write_bytes(b"precious")
+    before = sorted(victim.rglob("*"))
+    with pytest.raises(UserError, match=f"{name} is a link"):
+        train(root, steps=80, save_every=20, seeds=seeds)
+    assert sorted(victim.rglob("*")) == before
 
 
 def _places(value: Any) -> Any:

@@ -152,9 +152,7 @@ def test_reciprocal_follows_the_losses_of_each_update():
 
 
 def test_dwa_follows_the_rates_of_its_windows():
-    _, _, seen = trained(
-        "dwa", 4, balance__options__window=1, balance__options__temperature=2.0
-    )
+    _, _, seen = trained("dwa", 4, balance__options__window=1, balance__options__temperature=2.0)
     np.testing.assert_array_equal([weights(m) for m in seen[:2]], np.ones((2, 3)))
     for older, newer, now in zip(seen, seen[1:], seen[2:]):
         rate = np.exp(weights(newer, "loss") / weights(older, "loss") / 2)

@@ -107,6 +107,13 @@ def test_spaces_must_hold_the_standard_keys():
         CheckedEnv(inner, "task")
 
 
+def test_no_observation_is_called_like_the_action():
+    inner = Scripted()
+    inner.obs_space["action"] = Space(np.float32, (2,))
+    with pytest.raises(UserError, match=r"^task: .*'action'"):
+        CheckedEnv(inner, "task")
+
+
 def test_save_and_load_keep_the_place_in_the_episode():
     env = CheckedEnv(Scripted(FIRST, obs(), FIRST), "task")
     before = env.save()

@@ -9,6 +9,7 @@ import pytest
 import embodied.envs
 from embodied.core.errors import UserError
 from embodied.envs import dmc
+from embodied.envs import state as states
 
 pytest.importorskip("dm_control")
 pytestmark = pytest.mark.filterwarnings("default")  # MuJoCo's Python packages warn as they like.
@@ -54,6 +55,16 @@ def test_resume_is_exact(task, check_resume):
     # 100 control steps a step: more than one episode before and after.
     check_resume(f"dmc_{task}", {**VECTORS, "repeat": 100}, 14, 25)
     check_resume(f"dmc_{task}", VECTORS, 20, 200)
+
+
+@pytest.mark.parametrize("key", ["get_reward", "before_step", "_random", "__class__"])
+def test_a_state_replaces_no_part_of_the_task(key):
+    env = dmc.make("cheetah_run", 0, dmc.Options(image=False))
+    env.step(None)
+    state = states.unpack(env.save())
+    state["task"][key] = 3
+    with pytest.raises(UserError, match=f"replaces '{key}'"):
+        env.load(states.pack(state))
 
 
 def test_seeds(check_seeds):

@@ -119,6 +119,19 @@ def test_actions():
         (VECTOR, spaces.Box(-np.inf, np.inf, (2,)), "expected an action space of Discrete or"),
         (spaces.Text(3), None, "expected an observation of Box"),
         (spaces.Dict({"reward": VECTOR}), None, "'reward', which is taken"),
+        (spaces.Dict({"action": VECTOR}), None, "'action', which is taken"),
+        (spaces.Dict({"a/b": VECTOR, "a": spaces.Dict({"b": VECTOR})}), None, "'a/b' twice"),
+        (
+            spaces.Dict({"c": spaces.Dict({"a/b": VECTOR, "a": spaces.Dict({"b": VECTOR})})}),
+            None,
+            "'a/b' twice",
+        ),
+        (spaces.Box(0, 255, (3, 84, 84), np.uint8), None, "channels first.*TransformObservation"),
+        (
+            spaces.Dict({"x": spaces.Box(0, 255, (1, 16, 20), np.uint8)}),
+            None,
+            "x: .*channels first",
+        ),
     ],
 )
 def test_spaces_that_fit_no_agent(obs, action, words):

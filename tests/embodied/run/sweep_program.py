@@ -15,8 +15,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from embodied.core.checkpoint import Checkpoints, Part
+from embodied.core.checkpoint import Checkpoints
 from embodied.core.lock import Lock
+from embodied.core.parts import Part
 from embodied.run.signals import StopFlag
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import threading
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import pytest
 from fake_learner import FakeLearner
 
 import embodied.envs
-from embodied.core.checkpoint import Checkpoints, Part
+from embodied.core.checkpoint import Checkpoints
 from embodied.core.env import Env
 from embodied.core.errors import UserError
+from embodied.core.parts import Part, Saved
 from embodied.run import RunConfig, evaluate, train_eval
 from embodied.run.evaluation import Interrupted, evaluate_policy, quotas
 
@@ -120,15 +122,56 @@ def test_the_eval_verb_refuses_what_is_no_checkpoint_of_a_run(
     (saved,) = Checkpoints(tmp_path, [tmp_path]).load() or []
     part = Part(saved.state if state is None else state, files)
     Checkpoints(tmp_path, [tmp_path]).save(61, [part])
-    with pytest.raises(UserError, match=f"not one of a run: .*{message}"):
+    with pytest.raises(UserError, match=f"cannot read the checkpoint .*{message}"):
         evaluate(learner(3), make_env, [tmp_path], [3], RUN)
 
 
 def test_the_eval_verb_needs_a_folder_for_its_results(tmp_path: Path) -> None:
     train_eval(learner(3), make_env, None, [tmp_path], [3], RUN, 2, 4)
     (tmp_path / "eval").write_text("")
-    with pytest.raises(UserError, match="eval is a file"):
+    with pytest.raises(UserError, match="eval is not a folder"):
         evaluate(learner(3), make_env, [tmp_path], [3], RUN)
+
+
+@pytest.mark.parametrize("name", ["eval", "eval/videos", "own", "own/videos"])
+def test_the_eval_verb_writes_nothing_through_links(tmp_path: Path, name: str) -> None:
+    run, victim = tmp_path / "run", tmp_path / "victim"
+    train_eval(learner(3), make_env, None, [run], [3], RUN, 2, 4)
+    victim.mkdir()
+    (victim / "metrics.jsonl").write_text("precious")
+    (run / name).parent.mkdir(exist_ok=True)
+    (run / name).symlink_to(victim)
+    with pytest.raises(UserError, match=f"{name} is a link"):
+        evaluate(learner(3), make_env, [run], [3], RUN, name.partition("/")[0])
+    assert [path.name for path in victim.iterdir()] == ["metrics.jsonl"]
+    assert (victim / "metrics.jsonl").read_text() == "precious"
+
+
+def test_the_eval_verb_while_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_eval(learner(3), make_env, None, [tmp_path], [3], RUN, 2, 4)
+    original, loads = Checkpoints.load, []
+
+    def load(checkpoints: Checkpoints, say: object) -> list[Saved] | None:
+        saved = original(checkpoints, say)
+        loads.append(saved)
+        if saved and len(loads) == 1:  # Training saves another one and forgets this one.
+            old = tmp_path / "checkpoints/000000000060"
+            Checkpoints(tmp_path, [tmp_path]).save(
+                70,
+                [
+                    Part(
+                        {**saved[0].state, "step": 70},
+                        {k: p.read_bytes() for k, p in saved[0].files.items()},
+                    )
+                ],
+            )
+            shutil.rmtree(old, ignore_errors=True)
+        return saved
+
+    monkeypatch.setattr(Checkpoints, "load", load)
+    assert evaluate(learner(3), make_env, [tmp_path], [3], RUN)["step"] == 70 and len(loads) == 2
 
 
 @pytest.mark.parametrize("background", [False, True])

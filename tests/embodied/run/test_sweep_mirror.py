@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from embodied.core.checkpoint import Checkpoints, Part
+from embodied.core.checkpoint import Checkpoints
 from embodied.core.errors import UserError
+from embodied.core.parts import Part
 from embodied.core.storage import Missing, Storage
 from embodied.run.sweep.mirror import Mirror, Superseded
 

@@ -49,11 +49,11 @@ def test_equal_configs_and_no_configs(write_run, write_harmony):
     [
         ("bad: [1, 2\n", "cannot be read as YAML"),
         ("k: " + "{" * 400 + "\n", "cannot be read as YAML"),
-        ("x: " + "a" * 2**20 + "\n", "larger than 256 KiB"),
+        ("x: " + "a" * 2**20 + "\n", "larger than 262144 bytes"),
         ("l0: &l0 {a: 1}\n" + "".join(
             f"l{n}: &l{n} {{" + ", ".join(f"k{k}: *l{n - 1}" for k in range(10)) + "}\n"
             for n in range(1, 9)
-        ), "more than 20000 keys"),
+        ), "more than 10000 values"),
     ],
     ids=["torn", "deep", "large", "aliases"],
 )  # fmt: skip

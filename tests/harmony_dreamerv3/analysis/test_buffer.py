@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from embodied.core.checkpoint import Checkpoints, Part
+from embodied.core.checkpoint import Checkpoints
 from embodied.core.errors import UserError
 from embodied.core.files import encode
+from embodied.core.parts import Part
 from embodied.core.space import Space
 from embodied.replay import Replay
 from embodied.replay.chunks import ReplayFiles
