@@ -141,7 +141,8 @@ class Runtime:
 
     def failed(self) -> list[str | None]:
         """Returns for each member None, or the first loss that was not finite."""
-        dead = [] if self._alive is None else np.flatnonzero(~np.asarray(self._alive))
+        alive = np.ones(self.size, bool) if self._alive is None else np.asarray(self._alive)
+        dead = np.flatnonzero(~alive)
         if any(self._reasons[index] is None for index in dead):
             for value in self._pending:
                 self._find_reasons(np.asarray(value, np.float64))

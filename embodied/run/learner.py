@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -120,6 +120,6 @@ class Learner(Protocol):
         """
         ...
 
-    def make_stores(self, spaces: Mapping[str, Space], capacity: int) -> list[Store | None]:
+    def make_stores(self, spaces: Mapping[str, Space], capacity: int) -> Sequence[Store | None]:
         """Returns a store for each member's replay; for all None for the host's memory."""
         ...
