@@ -20,7 +20,7 @@ def check_seeds(seeds: Sequence[int]) -> None:
     if wrong:
         raise UserError(f"seeds must be 0 or more and at most {SEEDS.high}, got {wrong[0]}")
     if not seeds or len(set(seeds)) != len(seeds):
-        raise UserError(f"seeds must be different, got {list(seeds)}")
+        raise UserError(f"--seeds must be different, got {list(seeds)}")
 
 
 def generator(purpose: str, seed: int, index: int) -> np.random.Generator:

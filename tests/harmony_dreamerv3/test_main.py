@@ -1,6 +1,7 @@
 """The command line: what wrong input gets, and what each verb needs."""
 
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -194,10 +195,10 @@ def test_train_resume_eval_and_refusal(capsys: pytest.CaptureFixture[str], tmp_p
     assert "run.steps is 20, but" in fails(capsys, *argv, "--run.steps", "20")
     shutil.rmtree(folder / "eval")
     (folder / "eval").write_text("")
-    assert f"{folder / 'eval'} is a file" in fails(capsys, "eval", str(folder))
+    assert f"{folder / 'eval'} is not a folder" in fails(capsys, "eval", str(folder))
     (folder / "replay").rename(tmp_path / "replay")
     (folder / "replay").write_text("")
-    assert f"{folder / 'replay'} is a file" in fails(capsys, *argv, "--run.steps", "300")
+    assert f"{folder / 'replay'} is not a folder" in fails(capsys, *argv, "--run.steps", "300")
 
 
 def test_continuous_actions_beyond_their_bounds(tmp_path: Path) -> None:
@@ -211,3 +212,11 @@ def test_continuous_actions_beyond_their_bounds(tmp_path: Path) -> None:
     # A Gaussian policy draws beyond [-1, 1]; the replay holds what it drew.
     arrays = [load_file(path)["action"] for path in (tmp_path / "replay").glob("*.safetensors")]
     assert np.abs(np.concatenate(arrays)).max() > 1
+
+
+def test_other_processes_can_make_the_environments() -> None:
+    from harmony_dreamerv3 import config, training
+
+    make = training.env_maker(config.make(["debug"], {"env.dummy.size": 16}))
+    env = pickle.loads(pickle.dumps(make))(0, 0, 3)
+    assert env.obs_space["image"].shape == (16, 16, 3)
