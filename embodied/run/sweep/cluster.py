@@ -142,10 +142,16 @@ class RayEngine:
             return Ended(job, self._ray.get(task))
         except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OwnerDiedError):
             return Ended(job, None)
+        except errors.TaskCancelledError:  # By `stop`, before it began.
+            return Ended(job, 0)
         except errors.OutOfMemoryError:
             return Ended(job, None, "was ended by Ray: its node ran out of memory")
         except errors.RayError as error:
-            return Ended(job, None, f"failed in Ray: {str(error).strip().splitlines()[-1]}")
+            return Ended(job, None, f"failed in Ray: {_last_line(error)}")
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[-1]
 
 
 def attempt(root: Path, job: Job, stop: Path, share: int) -> int:

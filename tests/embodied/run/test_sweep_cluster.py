@@ -107,3 +107,21 @@ def test_failures_and_stops_are_those_of_the_local_engine(
     assert States(tmp_path).read(endless[1]).state == "stopped"  # It had not begun.
     visits = f"{endless[0].folder}/visits"
     assert storage.exists(visits) if storage else (tmp_path / visits).exists()
+
+
+def test_tasks_that_find_no_room_can_be_stopped(cluster: Any, tmp_path: Path) -> None:
+    from embodied.run.sweep.cluster import RayEngine
+
+    engine = RayEngine(tmp_path, cluster.address, cpus=64.0)
+    try:
+        job = make("a")
+        engine.start(job)
+        assert not engine.poll()
+        engine.stop()
+        end, ended = time.monotonic() + 30, engine.poll()
+        while not ended and time.monotonic() < end:
+            time.sleep(0.2)
+            ended = engine.poll()
+        assert [(one.job, one.code) for one in ended] == [(job, 0)]
+    finally:
+        engine.close()
