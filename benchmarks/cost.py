@@ -1,14 +1,16 @@
 """What a full table costs, from rates given as arguments; prints the tables of docs/scaling.md.
 
     python benchmarks/cost.py
-    python benchmarks/cost.py --rate "five seeds, measured=5:150" --eval-rate 6000 --eval-beside 1
+    python benchmarks/cost.py --rate "five seeds, measured=5:150" --eval-processes 30
 
 The model, for one job that trains K seeds as one program on one device:
 
     updates = (steps - fill) * train_ratio / (batch_size * batch_length)    of each seed
     train   = K * updates / rate                   rate: updates/s of all K seeds together
     env     = K * steps / env_rate                 env_rate: agent steps/s of one core
-    eval    = K * (steps / eval_every) * eval_eps * episode / eval_rate
+    eval    = (steps / eval_every)
+              * (start + K * (eval_envs * make + eval_eps * episode / eval_rate) / processes)
+                                               eval_rate: agent steps/s of one process
     job     = overhead + max(train, env) + eval    or, with evaluation beside training,
               overhead + max(train, env, eval)
     jobs    = methods * games * ceil(seeds / K)
@@ -61,11 +63,12 @@ def job(args: argparse.Namespace, seeds: int, rate: float) -> Job:
       rate: updates a second of all K seeds together.
     """
     updates = (args.steps - args.fill) * args.train_ratio / (args.batch_size * args.batch_length)
-    episodes = args.steps // args.eval_every * args.eval_eps
+    work = args.eval_envs * args.eval_make + args.eval_eps * args.episode / args.eval_rate
+    once = args.eval_start + seeds * work / args.eval_processes
     return Job(
         train=seeds * updates / rate,
         env=seeds * args.steps / args.env_rate,
-        evaluation=seeds * episodes * args.episode / args.eval_rate,
+        evaluation=args.steps // args.eval_every * once,
         overhead=args.overhead,
         beside=bool(args.eval_beside),
     )
@@ -122,7 +125,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--eval-every", type=int, default=5_000, help="agent steps")
     add("--eval-eps", type=int, default=100)
     add("--episode", type=float, default=800.0, help="agent steps of an episode in evaluations")
-    add("--eval-rate", type=float, default=2_500.0, help="agent steps/s of a job's evaluations")
+    add("--eval-envs", type=int, default=100, help="side by side, of one seed")
+    add("--eval-start", type=float, default=2.0, help="seconds to start the processes")
+    add("--eval-make", type=float, default=0.1, help="seconds to make an environment")
+    add("--eval-processes", type=int, default=15, help="that share the evaluations of a job")
+    add("--eval-rate", type=float, default=1_700.0, help="agent steps/s of one of them")
     add("--eval-beside", type=int, choices=(0, 1), default=1, help="evaluate beside training")
     add("--overhead", type=float, default=120.0, help="seconds to start and compile a job")
     add("--transition", type=float, default=64 * 64 * 3 + 32.0, help="bytes in the replay")

@@ -1,6 +1,6 @@
-"""Steps per second of environments: one alone, one in a process, vectors.
+"""Steps per second of environments: one alone, one in a process, many.
 
-    python benchmarks/env.py [--task atari_pong] [--envs 8] [--seconds 3] [--json]
+    python benchmarks/env.py [--task atari_pong] [--envs 8] [--processes 2] [--seconds 3] [--json]
 
 The floor of Atari is the bare emulator: frames per second of `ALEInterface.act` alone, divided by
 the frames of a step. `cpu` is steps per second of processor time of this process, which is what a
@@ -10,6 +10,7 @@ busy machine should be judged by.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -19,6 +20,8 @@ import numpy as np
 
 import embodied.envs
 from embodied.core.driver import Driver
+from embodied.core.env import Env
+from embodied.core.workers import Worker
 
 
 def measure(step: Callable[[], Any], steps: int, seconds: float) -> dict[str, float]:
@@ -57,7 +60,7 @@ def floor(game: str, repeat: int, seconds: float) -> dict[str, float]:
     return measure(step, 1, seconds)
 
 
-def rates(task: str, count: int, seconds: float) -> dict[str, dict[str, float]]:
+def rates(task: str, count: int, workers: int, seconds: float) -> dict[str, dict[str, float]]:
     """Returns steps per second for each way of stepping `count` environments of a task."""
     rng = np.random.default_rng(0)
     one = embodied.envs.make(task, 0)
@@ -78,34 +81,39 @@ def rates(task: str, count: int, seconds: float) -> dict[str, dict[str, float]]:
     found["one in a process"] = measure(lambda: process.step(action()[0]), 1, seconds)
     process.close()
     active = np.ones((1, count), bool)
-    for name, make, threads in (
-        ("driver", embodied.envs.make, 0),
-        ("driver of processes", embodied.envs.make_process, count),
+    here: list[Env] = [embodied.envs.make(task, seed) for seed in range(count)]
+    ctors = [functools.partial(_make, task, seed) for seed in range(count)]
+    dealt = [ctors[first::workers] for first in range(workers)]
+    shared: list[Env] = [row for share in dealt for row in Worker(share, "worker", 60.0).rows]
+    for name, envs, threads in (
+        (f"{count} here", here, 0),
+        (f"{count} in {workers} processes", shared, workers),
     ):
-        driver = Driver([[make(task, seed) for seed in range(count)]], threads)
-        found[f"{name}, {count}"] = measure(
-            lambda driver=driver: driver.step(action()[None], active), count, seconds
-        )
+        driver = Driver([envs], threads)
+        step = functools.partial(_step, driver, action, active)
+        found[name] = measure(step, count, seconds)
         driver.close()
-    if task.startswith("atari_"):
-        from embodied.envs.atari import Options
-        from embodied.envs.atari_vector import AtariVector
-
-        vector = AtariVector(task.removeprefix("atari_"), range(count), Options())
-        found[f"ale-py's vector, {count}"] = measure(lambda: vector.step(action()), count, seconds)
-        vector.close()
     return found
+
+
+def _step(driver: Driver, action: Callable[[], np.ndarray], active: np.ndarray) -> None:
+    driver.step(action()[None], active)
+
+
+def _make(task: str, seed: int, restarts: int) -> Any:
+    return embodied.envs.make(task, seed)
 
 
 def main() -> None:
     """Prints a table, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--task", default="atari_pong", help="such as dmc_walker_walk")
-    parser.add_argument("--envs", type=int, default=8, help="environments of a vector")
+    parser.add_argument("--envs", type=int, default=8, help="how many side by side")
+    parser.add_argument("--processes", type=int, default=2, help="that share them")
     parser.add_argument("--seconds", type=float, default=3.0, help="wall clock for each figure")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
-    found = rates(arguments.task, arguments.envs, arguments.seconds)
+    found = rates(arguments.task, arguments.envs, arguments.processes, arguments.seconds)
     if arguments.json:
         print(json.dumps({"task": arguments.task, "steps_per_second": found}))
         return

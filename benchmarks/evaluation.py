@@ -1,6 +1,6 @@
 """Seconds of an evaluation: parallel environments under a batched policy.
 
-    python -m benchmarks.evaluation [--task atari_pong] [--episodes 100] [--envs 100] [--json]
+    python -m benchmarks.evaluation [--episodes 100] [--envs 100] [--processes 0] [--json]
 
 The policy is untrained, so episodes have the length that chance gives them; compare the steps per
 second. The floor is the same number of policy calls without environments.
@@ -25,9 +25,13 @@ def measure(args: Any) -> dict[str, Any]:
     """Plays one evaluation, then the policy alone on the last kind of observation."""
     config = dataclasses.replace(common.make_agent(args).config, task=args.task)
     run = dataclasses.replace(
-        config.run, eval_eps=args.episodes, eval_envs=args.envs, video_length=0
+        config.run,
+        eval_eps=args.episodes,
+        eval_envs=args.envs,
+        video_length=0,
+        eval_processes=args.processes,
     )
-    make_env = functools.partial(training.open_env, config)
+    make_env = training.env_maker(config)
     probe = make_env(0, 0, 0)
     runtime = Runtime(config, probe.obs_space, probe.act_space, [0])
     probe.close()
@@ -55,6 +59,7 @@ def main() -> None:
     options.add_argument("--task", default="atari_pong")
     options.add_argument("--episodes", type=int, default=100)
     options.add_argument("--envs", type=int, default=100)
+    options.add_argument("--processes", type=int, default=0, help="-1: one for each spare core")
     args = options.parse_args()
     jax.config.update("jax_default_matmul_precision", "highest")
     common.show(measure(args), args.json)

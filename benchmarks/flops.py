@@ -52,9 +52,8 @@ def policy(agent: Agent) -> float:
     """GFLOP of one action of one environment."""
     c, wm = agent.config, agent.wm
     latent = c.rssm.stoch * c.rssm.classes
-    step = (latent + agent.actions) * c.rssm.units + (
-        c.rssm.deter + c.rssm.units
-    ) * 3 * c.rssm.deter
+    step = float((latent + agent.actions) * c.rssm.units)
+    step += (c.rssm.deter + c.rssm.units) * 3 * c.rssm.deter
     step += (c.rssm.deter + wm.embed_size) * c.rssm.units + c.rssm.units * latent
     step += _mlp(wm.feature_size, c.actor.units, c.actor.layers, agent.actions)
     return 2 * (step + sum(_convolutions(agent)[0])) / 1e9

@@ -111,6 +111,8 @@ class Runtime:
         obs = {key: np.asarray(obs[key]) for key in self._obs_keys}
         count = np.asarray(counter, np.uint32)
         carry, action = self._policy(params, carry, obs, self.keys, count, mode=mode)
+        if policy is None:  # One wait for both: what `failed` asks next comes along.
+            action, self._alive = jax.device_get((action, self._alive))
         return carry, np.array(action, np.float32)
 
     def snapshot(self) -> Any:

@@ -24,7 +24,7 @@ VERSION = 1
 # Keys that a continued run may change: how long it goes on, what it records, where it runs.
 CHANGEABLE = (
     "logdir", "run.steps", "run.eval_async", "run.save_every", "run.keep", "run.video_length",
-    "run.env_process", "run.eval_process", "run.env_timeout",
+    "run.env_process", "run.eval_processes", "run.env_timeout",
     "jax.platform", "jax.prealloc", "jax.cache", "jax.device_replay", "jax.deterministic",
     "jax.population_devices", "jax.data_devices", "jax.debug_nans",
     "jax.coordinator", "jax.processes", "jax.process",

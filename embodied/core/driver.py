@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from embodied.core.env import Env, Obs
+from embodied.core.workers import Row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Driver:
       envs: environments [N][E] with equal spaces, or none at all for a member that is never
         active; the driver closes them.
       threads: step the environments from as many threads; helps only where stepping waits for
-        another process (a simulator that computes in this process does not gain).
+        another process (a simulator that computes in this process does not gain). All rows of a
+        `Worker` are stepped by one call.
     """
 
     def __init__(self, envs: Sequence[Sequence[Env]], threads: int = 0) -> None:
@@ -89,7 +91,7 @@ class Driver:
         obs = {key: value.copy() for key, value in self.obs.items()}
         episodes = []
         for (n, e), result in zip(places, results):
-            if n in errors:
+            if n in errors or isinstance(result, Exception):
                 continue
             for key, value in result.items():
                 obs[key][n, e] = value
@@ -157,14 +159,31 @@ class Driver:
         if self._pool:
             self._pool.shutdown()
 
-    def _call(self, places: list[tuple[int, int]], actions: np.ndarray) -> list[Any]:
-        def one(place: tuple[int, int]) -> Obs | Exception:
+    def _call(self, places: list[tuple[int, int]], actions: np.ndarray) -> list[Obs | Exception]:
+        """Returns for each place its observation, or the error of the call it was part of."""
+        groups: dict[int, list[tuple[int, int]]] = {}
+        for n, e in places:
+            env = self.envs[n][e]
+            groups.setdefault(id(getattr(env, "worker", env)), []).append((n, e))
+
+        def one(group: list[tuple[int, int]]) -> list[Obs] | Exception:
+            env = self.envs[group[0][0]][group[0][1]]
             try:
-                return self.envs[place[0]][place[1]].step(actions[place])
+                if not isinstance(env, Row):
+                    return [env.step(actions[group[0]])]
+                rows = [cast(Row, self.envs[n][e]).index for n, e in group]
+                many = env.worker.step(rows, np.stack([actions[place] for place in group]))
+                return [{key: value[k] for key, value in many.items()} for k in range(len(group))]
             except Exception as error:
                 return error
 
-        return list(self._pool.map(one, places) if self._pool else map(one, places))
+        calls = groups.values()
+        answers = self._pool.map(one, calls) if self._pool else map(one, calls)
+        found: dict[tuple[int, int], Obs | Exception] = {}
+        for group, results in zip(calls, answers):
+            for k, place in enumerate(group):
+                found[place] = results if isinstance(results, Exception) else results[k]
+        return [found[place] for place in places]
 
     def _follow(self, n: int, e: int, obs: Obs) -> Episode | None:
         """Adds a step to the running episode and returns it when it ended."""

@@ -8,6 +8,7 @@ from embodied.core import ranges
 from embodied.core.ranges import Range
 
 MAX_ENVS = 2**16
+MAX_PROCESSES = 1024
 MAX_TIMEOUT = 1_000_000  # Seconds; the system waits for no longer than 2^31 milliseconds.
 
 
@@ -36,7 +37,9 @@ class RunConfig:
       video_length: agent steps in the video of an evaluation; 0 for none.
       env_process: run every training environment in a process of its own, restarted when it
         crashes or hangs.
-      eval_process: likewise for the environments of evaluations.
+      eval_processes: processes that share the environments of an evaluation, restarted likewise;
+        0: none but this one; -1: as many as this one may use processors, less its own. The
+        records are the same.
       env_timeout: seconds after which an environment in a process counts as hung.
     """
 
@@ -55,7 +58,7 @@ class RunConfig:
     keep: int = 2
     video_length: int = 1_000
     env_process: bool = False
-    eval_process: bool = False
+    eval_processes: int = 0
     env_timeout: float = 120.0
 
     def __post_init__(self) -> None:
@@ -64,6 +67,7 @@ class RunConfig:
         own = {"train_ratio": ranges.NOT_NEGATIVE, "keep": Range(2, ranges.MAX_COUNT)}
         own |= dict.fromkeys(("envs", "eval_envs"), Range(1, MAX_ENVS))
         own |= {"env_timeout": Range(0, MAX_TIMEOUT, above=True)}
+        own |= {"eval_processes": Range(-1, MAX_PROCESSES)}
         own |= dict.fromkeys(counts, ranges.COUNT) | dict.fromkeys(optional, ranges.COUNT_OR_NONE)
         ranges.check(self, own, "run.")
 

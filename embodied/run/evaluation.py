@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -15,11 +15,22 @@ from embodied.core.env import Env
 from embodied.core.errors import UserError
 from embodied.core.parallel import ProcessEnv
 from embodied.core.rng import derive_seed
+from embodied.core.workers import Worker, shares, spare_cores
 from embodied.run.config import RunConfig
 from embodied.run.learner import Learner
 
 # (member, index of the environment, seed) -> environment
 MakeEnv = Callable[[int, int, int], Env]
+
+
+class Closable(Protocol):
+    """What `open_envs` makes."""
+
+    def close(self) -> None:
+        """Frees what it holds."""
+
+
+Made = TypeVar("Made", bound=Closable)
 
 
 def open_env(
@@ -46,9 +57,9 @@ def _open_again(make_env: MakeEnv, member: int, row: int, seed: int, restarts: i
 
 
 def open_envs(
-    make: Callable[[int, int], Env], places: Sequence[tuple[int, int]], size: int, threads: int = 0
-) -> tuple[list[list[Env]], dict[int, Exception]]:
-    """Makes the environments of several members.
+    make: Callable[[int, int], Made], places: Sequence[tuple[int, int]], size: int, threads: int = 0
+) -> tuple[list[list[Made]], dict[int, Exception]]:
+    """Makes the environments, or workers, of several members.
 
     Args:
       make: called with member and row.
@@ -61,7 +72,7 @@ def open_envs(
       has none.
     """
 
-    def one(place: tuple[int, int]) -> Env | Exception:
+    def one(place: tuple[int, int]) -> Made | Exception:
         try:
             return make(*place)
         except Exception as error:
@@ -71,10 +82,10 @@ def open_envs(
         made = list(pool.map(one, places) if threads else map(one, places))
     found = list(zip(places, made))
     errors = {n: env for (n, _), env in found if isinstance(env, Exception)}
-    envs: list[list[Env]] = [[] for _ in range(size)]
+    envs: list[list[Made]] = [[] for _ in range(size)]
     for (n, _), env in found:
         if n not in errors:
-            envs[n].append(cast(Env, env))
+            envs[n].append(cast(Made, env))
         elif not isinstance(env, Exception):
             env.close()
     return envs, errors
@@ -145,14 +156,7 @@ def evaluate_policy(
       UserError: when no environment could be made.
     """
     quota = quotas(run.eval_eps, run.eval_envs)
-    places = [(n, row) for n in members for row in range(len(quota))]
-
-    def make(n: int, row: int) -> Env:
-        seed = derive_seed(seeds[n], 1, step, row)
-        return open_env(make_env, n, row, seed, run, run.eval_process)
-
-    threads = len(places) if run.eval_process else 0
-    envs, errors = open_envs(make, places, len(seeds), threads)
+    envs, errors, threads = _open(make_env, seeds, members, len(quota), step, run)
     playing = [n for n in members if n not in errors]
     if not playing:
         require(errors, seeds)
@@ -162,6 +166,40 @@ def evaluate_policy(
     finally:
         driver.close()
     return dataclasses.replace(outcome, errors=errors | outcome.errors)
+
+
+def _open(
+    make_env: MakeEnv,
+    seeds: Sequence[int],
+    members: Sequence[int],
+    rows: int,
+    step: int,
+    run: RunConfig,
+) -> tuple[list[list[Env]], dict[int, Exception], int]:
+    """Makes the environments, here or in processes, and says how many threads step them."""
+
+    def seed(n: int, row: int) -> int:
+        return derive_seed(seeds[n], 1, step, row)
+
+    processes = spare_cores() if run.eval_processes < 0 else run.eval_processes
+    if not processes:
+        places = [(n, row) for n in members for row in range(rows)]
+        return *open_envs(lambda n, row: make_env(n, row, seed(n, row)), places, len(seeds)), 0
+    # A worker has rows of one member only: what breaks it leaves the others alone.
+    dealt = shares(rows, processes // len(members))
+
+    def start(n: int, index: int) -> Worker:
+        ctors = [functools.partial(_open_again, make_env, n, r, seed(n, r)) for r in dealt[index]]
+        return Worker(ctors, f"evaluation worker {index} of member {n}", run.env_timeout)
+
+    places = [(n, index) for n in members for index in range(len(dealt))]
+    workers, errors = open_envs(start, places, len(seeds), len(places))
+    envs: list[list[Env]] = [[] for _ in seeds]
+    for n, mine in enumerate(workers):
+        if mine:
+            found = {r: row for w, share in zip(mine, dealt) for r, row in zip(share, w.rows)}
+            envs[n] = [found[row] for row in range(rows)]
+    return envs, errors, len(places)
 
 
 def _play(

@@ -8,7 +8,9 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -112,6 +114,21 @@ def test_meshes_have_both_axes() -> None:
 def test_wrong_values_are_named(key: str, value: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         devices.setup(config.make(["debug"], {key: value}).jax)
+
+
+def test_compiled_programs_are_kept_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: dict[str, Any] = {}
+    monkeypatch.setattr(jax.config, "update", kept.__setitem__)
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    devices.setup(config.make(["atari100k"], {"jax.platform": "cpu"}).jax)
+    wanted = str(tmp_path / "harmony_dreamerv3" / "jax")
+    assert kept["jax_compilation_cache_dir"] == wanted
+    kept.clear()
+    devices.setup(config.make(["debug"], {"jax.platform": "cpu", "jax.cache": False}).jax)
+    assert "jax_compilation_cache_dir" not in kept
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux only")

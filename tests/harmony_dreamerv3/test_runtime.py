@@ -69,6 +69,31 @@ def test_acting_is_a_function_of_seed_mode_and_counter(runtime: Runtime) -> None
     assert (first.sum(-1) == 1).all()
 
 
+def test_an_update_takes_the_place_of_the_state_before(runtime: Runtime) -> None:
+    before = runtime.state
+    runtime.train([tiny.make_batch(runtime.agent)])
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before))
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(runtime.state))
+
+
+def test_an_agent_step_reads_the_device_once(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = tiny.make_batch(runtime.agent, size=2)
+    obs = {k: v[None, :, 0] for k, v in batch.items() if k != "action"}
+    carry, policy = runtime.initial_carry(2), runtime.snapshot()
+    runtime.train([tiny.make_batch(runtime.agent)])
+    reads = []
+    read = jax.device_get
+    monkeypatch.setattr(jax, "device_get", lambda tree: reads.append(tree) or read(tree))
+    runtime.act(carry, obs, (1,), "eval", policy)  # Of a background evaluation.
+    assert isinstance(runtime._alive, jax.Array)
+    runtime.act(carry, obs, (1,), "train")
+    assert isinstance(runtime._alive, np.ndarray) and runtime._alive.all()
+    assert runtime.failed() == [None]
+    assert len(reads) == 1
+
+
 def test_a_snapshot_stays_while_training_goes_on(runtime: Runtime) -> None:
     batch = tiny.make_batch(runtime.agent, size=6)
     obs = {k: v[None, :, 0] for k, v in batch.items() if k != "action"}

@@ -52,6 +52,31 @@ def test_every_row_plays_its_share_however_short_its_episodes_are() -> None:
     assert frames is not None and frames.shape == (outcome.episodes[0][0].length + 1, 8, 8, 3)
 
 
+@pytest.mark.parametrize("processes", [1, 5])
+def test_workers_play_the_same_episodes(processes: int) -> None:
+    """Of the second and third of three members."""
+    seeds, members = [1, 2, 3], [1, 2]
+    run = dataclasses.replace(RUN, eval_processes=processes)
+    here = evaluate_policy(make_env, learner(*seeds), None, seeds, members, 40, RUN)
+    there = evaluate_policy(make_env, learner(*seeds), None, seeds, members, 40, run)
+    assert here.episodes == there.episodes and not there.errors
+    for n in members:
+        np.testing.assert_array_equal(here.frames[n], there.frames[n])
+
+
+def test_a_member_whose_worker_cannot_be_made_has_no_result() -> None:
+    run = dataclasses.replace(RUN, eval_processes=2)
+    outcome = evaluate_policy(broken_second, learner(1, 2), None, [1, 2], [0, 1], 40, run)
+    assert list(outcome.errors) == [1] and "no such game" in str(outcome.errors[1])
+    assert list(outcome.episodes) == [0]
+
+
+def broken_second(member: int, index: int, seed: int) -> Env:
+    if member == 1:
+        raise ValueError("no such game")
+    return make_env(member, index, seed)
+
+
 def test_an_evaluation_depends_on_seed_and_step_alone() -> None:
     def returns(seeds: list[int], step: int) -> list[float]:
         agent = learner(*seeds)

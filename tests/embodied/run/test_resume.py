@@ -106,7 +106,7 @@ def test_background_evaluation_leaves_the_same_records(tmp_path: Path) -> None:
 
 def test_environments_in_processes_leave_the_same_records(tmp_path: Path) -> None:
     train(tmp_path / "a", steps=40)
-    train(tmp_path / "b", steps=40, env_process=True, eval_process=True)
+    train(tmp_path / "b", steps=40, env_process=True, eval_processes=2)
     assert fingerprint(tmp_path / "a") == fingerprint(tmp_path / "b")
 
 

@@ -26,16 +26,18 @@ def cost() -> ModuleType:
 def test_the_model_by_hand(cost: ModuleType) -> None:
     line = ["--steps", "1100", "--fill", "100", "--train-ratio", "512", "--env-rate", "10",
             "--eval-every", "500", "--eval-eps", "4", "--episode", "50", "--eval-rate", "20",
+            "--eval-processes", "2", "--eval-envs", "3", "--eval-make", "0.5", "--eval-start", "1",
             "--overhead", "7"]  # fmt: skip
     made = cost.job(cost.parse(line), seeds=2, rate=5.0)
     # 1000 steps at a ratio of 512 / 1024 are 500 updates, for two seeds 1000, at 5 a second 200 s.
     assert made.train == 200
     assert made.env == 2 * 1100 / 10
-    # Two evaluations of 4 x 50 steps for each of two seeds: 800 steps at 20 a second.
-    assert made.evaluation == 40
+    # Two evaluations: 1 s to start, and for each of two seeds 3 environments at 0.5 s and 4 x 50
+    # steps at 20 a second, shared by two processes: 2 x (1 + 2 x (1.5 + 10) / 2).
+    assert made.evaluation == 25
     assert made.total == 7 + 220
     apart = cost.job(cost.parse([*line, "--eval-beside", "0"]), seeds=2, rate=5.0)
-    assert apart.total == 7 + 220 + 40
+    assert apart.total == 7 + 220 + 25
     with pytest.raises(SystemExit):
         cost.parse(["--rate", "mine"])
 
