@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import jaxlib
@@ -102,6 +106,43 @@ def mesh(population: int, data: int) -> jax.sharding.Mesh:
     grid = np.array(devices[: population * data]).reshape(population, data)
     auto = jax.sharding.AxisType.Auto
     return jax.sharding.Mesh(grid, ("population", "data"), axis_types=(auto, auto))
+
+
+def check_memory(state: Any, shares: int) -> None:
+    """Refuses states that no device could hold; XLA on CPUs would wait for ever for that memory.
+
+    Args:
+      state: arrays or their shapes, of all learners.
+      shares: devices that share them equally.
+
+    Raises:
+      UserError: they need more than a device has.
+    """
+    need = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) / shares
+    device = jax.local_devices()[0]
+    if device.platform == "cpu":
+        have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    else:
+        have = (device.memory_stats() or {}).get("bytes_limit", math.inf)
+    if need > have:
+        raise UserError(
+            f"parameters and optimizers take {need / 1e9:,.1f} GB on {device.device_kind}, which "
+            f"has {have / 1e9:,.1f} GB: choose smaller networks, or fewer seeds for each device"
+        )
+
+
+@contextlib.contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turns what a device without memory left raises into an error for people."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise UserError(
+            f"the device has no memory left ({str(error).splitlines()[0]}): choose smaller "
+            "networks or batches, fewer seeds for each device, or --jax.device_replay False"
+        ) from error
 
 
 def _check(key: str, value: str, options: tuple[str, ...]) -> None:

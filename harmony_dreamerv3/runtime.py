@@ -57,7 +57,9 @@ class Runtime:
         self._everywhere = NamedSharding(self.mesh, P())
         raw = [jax.random.key_data(jax.random.key(s, impl="threefry2x32")) for s in self.seeds]
         self.keys = self._place(np.stack([np.asarray(key) for key in raw]))
-        self.state: TrainState = self._place(jax.jit(self._each(self.agent.init))(self.keys))
+        init = jax.jit(self._each(self.agent.init))
+        devices.check_memory(jax.eval_shape(init, self.keys), self.mesh.shape["population"])
+        self.state: TrainState = self._place(init(self.keys))
         self._pending: list[jax.Array] = []
         self._alive: Any = None
         self._reasons: list[str | None] = [None] * self.size

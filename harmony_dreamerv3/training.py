@@ -61,8 +61,8 @@ def train(config: Config, logdir: Path | None, seeds: Sequence[int] | None) -> i
     probe = make_env(0, 0, 0)
     obs_space, act_space, repeat = probe.obs_space, probe.act_space, probe.repeat
     probe.close()
-    learner = Runtime(config, obs_space, act_space, members)
-    with multihost.records(root) as mine:
+    with devices.memory_errors(), multihost.records(root) as mine:
+        learner = Runtime(config, obs_space, act_space, members)
         folders = [mine / folder.relative_to(root) for folder in folders]
         print(
             f"{config.task}, method {config.method}, seeds {members}, {learner.parameters:,} "

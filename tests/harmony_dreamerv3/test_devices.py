@@ -116,6 +116,23 @@ def test_wrong_values_are_named(key: str, value: str, message: str) -> None:
         devices.setup(config.make(["debug"], {key: value}).jax)
 
 
+def test_states_that_no_device_could_hold_are_refused() -> None:
+    huge = {"w": jax.ShapeDtypeStruct((2**24, 2**24), np.float32)}
+    with pytest.raises(UserError, match=r"take 1,125,899\.9 GB on cpu, which has [\d.]+ GB"):
+        devices.check_memory(huge, 1)
+    devices.check_memory(huge, 2**40)
+
+
+def test_a_device_without_memory_left_is_an_error_for_people() -> None:
+    with (
+        pytest.raises(UserError, match=r"no memory left \(RES.*7 bytes\)"),
+        devices.memory_errors(),
+    ):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 7 bytes\nmore")
+    with pytest.raises(jax.errors.JaxRuntimeError), devices.memory_errors():
+        raise jax.errors.JaxRuntimeError("INTERNAL: else")
+
+
 def test_compiled_programs_are_kept_by_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
