@@ -64,7 +64,8 @@ def collect(sweep: Path, out: Path) -> None:
 def load(folder: Path) -> dict[str, list[Run]]:
     """Reads what `collect` wrote: method -> its runs, in the order of their seeds."""
     found: dict[str, list[Run]] = {}
-    for path in sorted(folder.glob("*-*/episodes.jsonl")):
+    paths = folder.glob("*-*/episodes.jsonl")
+    for path in sorted(paths, key=lambda path: int(path.parent.name.rpartition("-")[2])):
         method = path.parent.name.rpartition("-")[0]
         run = {"episodes": _read(path), "metrics": _read(path.with_name("metrics.jsonl"))}
         found.setdefault(method, []).append(run)
@@ -111,14 +112,15 @@ def series(run: Run, key: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw_learning(runs: Mapping[str, list[Run]]) -> Any:
-    """One panel a method: its curve with 95% interval over the baseline's."""
-    columns = 5
-    rows = math.ceil(len(runs) / columns)
-    figure = new_figure(1.5 * columns, 1.5 * rows + 0.3)
-    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for axis in axes[len(runs) :]:
+    """A panel for each method, its curve with 95% interval over the baseline's; then all ends."""
+    others = [method for method in runs if method != BASELINE]
+    columns = min(5, len(others) + 1)
+    rows = math.ceil((len(others) + 1) / columns)
+    figure = new_figure(max(1.5 * columns, 5), 1.5 * rows + (0.3 if rows > 1 else 1))
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes[len(others) + 1 :]:
         axis.set_visible(False)
-    for axis, (method, members) in zip(axes, runs.items()):
+    for axis, method in zip(axes, others):
         for name, color in ((BASELINE, GREY), (method, COLORS[0])):
             curves = [returns(run) for run in runs[name]]
             steps = list(curves[0])
@@ -126,9 +128,27 @@ def draw_learning(runs: Mapping[str, list[Run]]) -> Any:
             axis.plot(steps, [p.value for p in points], color=color)
             low, high = [p.low for p in points], [p.high for p in points]
             axis.fill_between(steps, low, high, color=color, alpha=0.2, linewidth=0)
-        axis.set_title(f"{method} ({len(members)} seeds)")
-    figure.supxlabel("Agent steps; grey: dreamerv3", fontsize=8)
-    figure.supylabel("Evaluation return", fontsize=8)
+        axis.set_title(f"{method} (n = {len(runs[method])})")
+        if len(others) == 1:
+            axis.set_xlabel(f"Agent steps; grey: {BASELINE}")
+            axis.set_ylabel("Evaluation return")
+    limits = [axis.get_ylim() for axis in axes[: len(others)]]
+    for axis in axes[: len(others)]:
+        axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+    ends = axes[len(others)]
+    for row, (method, members) in enumerate(runs.items()):
+        final = [list(returns(run).values())[-1] for run in members]
+        color = GREY if method == BASELINE else COLORS[0]
+        ends.plot(final, [row] * len(final), ".", color=color, alpha=0.5, markersize=4)
+        end = interval(final)
+        ends.plot([end.low, end.high], [row + 0.3] * 2, color=color, linewidth=1)
+        ends.plot(end.value, row + 0.3, "o", color=color, markersize=2.5)
+    ends.set_yticks(range(len(runs)), list(runs), fontsize=8 if len(others) == 1 else 5)
+    ends.set_ylim(len(runs) - 0.4, -0.5)
+    ends.set_title("Last, every seed")
+    if len(others) > 1:
+        figure.supxlabel(f"Agent steps; grey: {BASELINE}", fontsize=8)
+        figure.supylabel("Evaluation return", fontsize=8)
     return figure
 
 
