@@ -115,9 +115,12 @@ class Row:
 
 
 def spare_cores() -> int:
-    """Returns how many processors this process may use, without the one that it needs itself."""
+    """Returns how many processors may be used beside this process's own; 16 at most.
+
+    More would not pay, and the jobs of a sweep on one large machine would start thousands.
+    """
     affinity = getattr(os, "sched_getaffinity", None)  # Not on macOS.
-    return (len(affinity(0)) if affinity else os.cpu_count() or 1) - 1
+    return min((len(affinity(0)) if affinity else os.cpu_count() or 1) - 1, 16)
 
 
 def shares(rows: int, workers: int) -> list[list[int]]:

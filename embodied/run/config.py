@@ -38,8 +38,8 @@ class RunConfig:
       env_process: run every training environment in a process of its own, restarted when it
         crashes or hangs.
       eval_processes: processes that share the environments of an evaluation, restarted likewise;
-        0: none but this one; -1: as many as this one may use processors, less its own. The
-        records are the same.
+        0: none but this one; -1: as many as there are processors for it beside its own, at
+        most 16. The records are the same.
       env_timeout: seconds after which an environment in a process counts as hung.
     """
 

@@ -89,3 +89,5 @@ def test_spare_cores_leave_one(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert workers.spare_cores() == 7
+    monkeypatch.setattr(os, "cpu_count", lambda: 128)
+    assert workers.spare_cores() == 16
