@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 
@@ -27,3 +28,9 @@ def nearest(name: str, options: Iterable[str]) -> str:
         found = difflib.get_close_matches(str(name).lower(), list(lowered), n=1, cutoff=0.5)
         close = [lowered[match] for match in found]
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def signal_name(number: int) -> str:
+    """Returns `SIGTERM`, say, or `signal 40` for a number without a name."""
+    known = {int(each): each.name for each in signal.Signals}
+    return known.get(number, f"signal {number}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import faulthandler
 import multiprocessing
 import os
-import signal
 import traceback
 import warnings
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from embodied.core.env import Env, Obs
-from embodied.core.errors import UserError
+from embodied.core.errors import UserError, signal_name
 from embodied.core.space import Space
 
 _GRACE = 5.0  # Seconds that a worker has beyond its own limit before it is killed.
@@ -193,7 +192,7 @@ class ProcessEnv:
         if code is None:
             return "its process no longer answers"
         if code < 0:
-            return f"its process was ended by {signal.Signals(-code).name}"
+            return f"its process was ended by {signal_name(-code)}"
         return f"its process ended with exit code {code} (1: perhaps it hung, see above)"
 
 

@@ -12,6 +12,7 @@ import pytest
 from embodied.core.checkpoint import Checkpoints
 from embodied.core.env import Env
 from embodied.core.rng import derive_seed
+from embodied.run import MakeEnv
 from harmony_dreamerv3 import config, training
 from harmony_dreamerv3 import main as command
 
@@ -61,22 +62,28 @@ def test_a_population_from_end_to_end(
     assert sorted(body["members"]) == ["seed-0", "seed-1", "seed-2"]
 
     # An environment of seed 1 breaks in training: the others do what they would have done.
-    make_env = training.open_env
+    env_maker = training.env_maker
 
-    def crashing(made: config.Config, member: int, index: int, seed: int) -> Env:
-        env = make_env(made, member, index, seed)
-        return Crash(env, 50) if member == 1 and seed in training_seeds else env  # type: ignore[return-value]
+    def breaking(made: config.Config) -> MakeEnv:
+        make_env = env_maker(made)
+
+        def make(member: int, index: int, seed: int) -> Env:
+            env = make_env(member, index, seed)
+            return Crash(env, 50) if member == 1 and seed in training_seeds else env  # type: ignore[return-value]
+
+        return make
 
     training_seeds = {derive_seed(n, 0, 0, 0) for n in range(3)}
-    monkeypatch.setattr(training, "open_env", crashing)
+    monkeypatch.setattr(training, "env_maker", breaking)
     capsys.readouterr()
     assert run(hurt, *seeds) == 1
     said = capsys.readouterr().out
     assert "the simulator broke" in said and "seed 1 is frozen, the others go on" in said
+    assert all(f"seed-{n}: dummy_disc, method dreamerv3, seed {n}" in said for n in range(3))
     for n in (0, 2):
         assert (hurt / f"seed-{n}" / "episodes.jsonl").read_text() == episodes[n]
         _same(hurt / f"seed-{n}", folders[n])
-    monkeypatch.setattr(training, "open_env", make_env)
+    monkeypatch.setattr(training, "env_maker", env_maker)
 
     # Both continue, the frozen seed stays as it was.
     frozen = Checkpoints(hurt, [hurt / f"seed-{n}" for n in range(3)]).load()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from embodied.core.errors import UserError
+from embodied.core.lock import Lock
 from embodied.run.sweep import Job, JobState, States, plan, status
 from embodied.run.sweep.progress import Progress
 from harmony_dreamerv3 import main as command
@@ -87,9 +88,20 @@ def test_what_is_missing_is_named(tmp_path: Path, capsys) -> None:  # type: igno
         (["sweep", "--logdir", tmp_path], "holds no sweep to continue"),
         (["sweep", "--logdir", tmp_path, "--tasks", "dummy_disc"], "expected --methods"),
         (["sweep", "--status", tmp_path], "holds no sweep"),
+        (["sweep", "--status", tmp_path, "--interval", 0], "--interval must be above 0"),
     ):
         assert run(*argv) == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_sweep_in_progress_keeps_its_plan(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    assert run(*LINE, "--logdir", tmp_path, "--print-commands") == 0
+    kept = (tmp_path / "sweep" / "plan.json").read_text()
+    lock = Lock(tmp_path / "sweep")
+    assert run(*LINE, "--seeds", 7, "--logdir", tmp_path, "--print-commands") == 2
+    lock.release()
+    assert "in use" in capsys.readouterr().err
+    assert (tmp_path / "sweep" / "plan.json").read_text() == kept
 
 
 def test_ray_is_asked_for_when_it_is_missing(tmp_path: Path, capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]

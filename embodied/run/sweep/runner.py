@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from embodied.core.errors import UserError
+from embodied.core.errors import UserError, signal_name
 from embodied.core.logger import say
 from embodied.run.signals import StopFlag
 from embodied.run.sweep import launch, progress, states
@@ -194,6 +193,5 @@ def _explain(code: int | None) -> str:
     if code is None:
         return "was lost with its machine"
     if code < 0:
-        known = -code in {int(number) for number in signal.Signals}
-        return f"was ended by {signal.Signals(-code).name if known else f'signal {-code}'}"
+        return f"was ended by {signal_name(-code)}"
     return "stopped before its end" if code == 0 else f"failed with exit status {code}"
