@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from embodied.core.env import Env
 from embodied.core.errors import UserError
 from embodied.envs import state as states
 
-if TYPE_CHECKING:
-    from embodied.envs.gym import Gym
-
 # Attributes that never change after an environment was made.
 _CONSTANT = {"env", "metadata", "spec", "_cached_spec", "reward_range"}
+
+
+class Layered(Env, Protocol):
+    """An environment of Gymnasium's with its wrappers."""
+
+    savable: bool
+
+    def layers(self) -> list[Any]:
+        """Returns the wrappers and what they wrap, from outside."""
+        ...
 
 
 def layer_state(layer: Any) -> dict[str, Any]:
@@ -53,7 +61,7 @@ def set_layer_state(layer: Any, saved: dict[str, Any]) -> None:
             setattr(layer, key, entry["plain"])
 
 
-def can_save(env: Gym, twin: Callable[[], Gym]) -> bool:
+def can_save(env: Layered, twin: Callable[[], Layered]) -> bool:
     """Returns whether a twin that loads the state goes on exactly alike; tried, not assumed.
 
     Args:
