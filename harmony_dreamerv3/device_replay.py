@@ -77,3 +77,12 @@ def size_of(spaces: Mapping[str, Space], capacity: int) -> int:
     """Bytes that `capacity` transitions take."""
     each = sum(int(np.prod(s.shape)) * np.dtype(s.dtype).itemsize for s in spaces.values())
     return each * capacity
+
+
+def fits(spaces: Mapping[str, Space], capacity: int, count: int, device: jax.Device) -> bool:
+    """Returns whether `count` stores take at most half of what an accelerator has free."""
+    if device.platform == "cpu":
+        return False
+    stats = device.memory_stats() or {}
+    free = stats.get("bytes_limit", 0) - stats.get("bytes_in_use", 0)
+    return size_of(spaces, capacity) * count <= 0.5 * free

@@ -21,6 +21,7 @@ from embodied.core.space import Space
 from harmony_dreamerv3 import device_replay, devices, members, visualize
 from harmony_dreamerv3.agent import Agent, TrainState
 from harmony_dreamerv3.config import Config
+from harmony_dreamerv3.failures import Failures
 
 Arrays = dict[str, np.ndarray]
 
@@ -62,7 +63,7 @@ class Runtime:
         self.state: TrainState = self._place(init(self.keys))
         self._pending: list[jax.Array] = []
         self._alive: Any = None
-        self._reasons: list[str | None] = [None] * self.size
+        self._failures = Failures(self.size)
         self._names: list[str] = []
         # Said for outputs, too: a state that came back laid out differently could not be donated.
         trained = (self._shard_state, self._everywhere, self._everywhere)
@@ -139,20 +140,17 @@ class Runtime:
         values = [np.asarray(v, np.float64) for v in self._pending]
         self._pending = []
         for value in values:
-            self._find_reasons(value)
+            self._failures.look(self._names, value)
         shape = (0, self.size, len(self._names))
         return list(self._names), np.stack(values) if values else np.zeros(shape)
 
     def failed(self) -> list[str | None]:
         """Returns for each member None, or the first loss that was not finite."""
         alive = np.ones(self.size, bool) if self._alive is None else np.asarray(self._alive)
-        dead = np.flatnonzero(~alive)
-        if any(self._reasons[index] is None for index in dead):
+        if self._failures.missing(alive):
             for value in self._pending:
-                self._find_reasons(np.asarray(value, np.float64))
-            for index in dead:  # It had failed before its state was saved.
-                self._reasons[index] = self._reasons[index] or "of an earlier update"
-        return list(self._reasons)
+                self._failures.look(self._names, np.asarray(value))
+        return self._failures.reasons(alive)
 
     def report(self, batches: list[Any], counter: tuple[int, ...]) -> list[Arrays]:
         """Returns heavy metrics: open-loop videos and histograms; see `Learner.report`."""
@@ -181,7 +179,7 @@ class Runtime:
         """
         self.state = self._place(members.unflat(self.state, arrays, self.size))
         self._pending, self._alive = [], self.state.alive
-        self._reasons = [None] * self.size
+        self._failures = Failures(self.size)
 
     def save_carry(self, carry: Any) -> list[Arrays]:
         """Returns a policy state as flat dicts."""
@@ -208,16 +206,11 @@ class Runtime:
         choice = self.agent.config.jax.device_replay.lower()
         if choice not in ("auto", "true", "false"):
             raise UserError(f"jax.device_replay: expected auto, True or False, got {choice!r}")
-        host: list[device_replay.DeviceStore | None] = [None] * self.size
-        if self.mesh.size > 1 or choice == "false":
-            return host
         device = self.mesh.devices.flat[0]
-        if choice == "auto":
-            stats = (device.memory_stats() or {}) if device.platform != "cpu" else {}
-            free = stats.get("bytes_limit", 0) - stats.get("bytes_in_use", 0)
-            if device_replay.size_of(spaces, capacity) * self.size > 0.5 * free:
-                return host
-        return [device_replay.DeviceStore(spaces, capacity, device) for _ in host]
+        fits = device_replay.fits(spaces, capacity, self.size, device)
+        if self.mesh.size > 1 or choice == "false" or (choice == "auto" and not fits):
+            return [None] * self.size
+        return [device_replay.DeviceStore(spaces, capacity, device) for _ in self.seeds]
 
     # Compiled functions
 
@@ -289,15 +282,6 @@ class Runtime:
             for key, x in batch.items()
         }
 
-    def _find_reasons(self, value: np.ndarray) -> None:
-        """Notes the first loss or gradient norm `[N, M]` that is not finite, by member."""
-        for index in np.flatnonzero(~np.isfinite(value).all(-1)):
-            bad = [n for n, v in zip(self._names, value[index]) if not np.isfinite(v)]
-            # What a learner dies of; the weights of a method, say, are only looked at.
-            fatal = [name for name in bad if name.startswith(("loss/", "grad_norm/"))]
-            if fatal and self._reasons[index] is None:
-                self._reasons[index] = min(fatal, key=_origin)
-
     def _check_mesh(self) -> None:
         c = self.agent.config
         population, data = self.mesh.devices.shape
@@ -306,12 +290,6 @@ class Runtime:
                 f"{self.size} seeds must be a multiple of jax.population_devices "
                 f"({population}), and batch_size {c.batch_size} of jax.data_devices ({data})"
             )
-
-
-def _origin(name: str) -> tuple[bool, bool, str]:
-    """Sorts names so that what others derive from comes first."""
-    derived = ("loss/model", "loss/actor", "loss/critic")
-    return (not name.startswith("loss/"), name in derived, name)
 
 
 def _fold(key: Any, mode: str, counter: Any) -> Any:
