@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import ray_cluster
 
+from embodied.core.errors import UserError
 from embodied.core.storage import Storage
 from embodied.run.signals import StopFlag
 from embodied.run.sweep import Job, Runner, States, progress
@@ -58,6 +60,18 @@ def step_of(job: Job, root: Path, storage: Storage | None) -> int:
 @pytest.fixture(params=["shared folder", "storage"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage | None:
     return Storage(f"file://{tmp_path}/there") if request.param == "storage" else None
+
+
+def test_a_job_takes_whole_accelerators_or_a_part_of_one(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from embodied.run.sweep.cluster import RayEngine
+
+    engine = RayEngine(tmp_path, cluster.address, share=2)
+    monkeypatch.setattr(engine._ray, "cluster_resources", lambda: {"GPU": 4.0})
+    with pytest.raises(UserError, match=r"not 1\.5: use --jobs-per-device 1"):
+        engine.start(dataclasses.replace(make("a"), devices=3))
+    engine.close()
 
 
 def test_a_node_dies_and_its_job_continues_on_another(
