@@ -15,6 +15,7 @@ import numpy as np
 
 from embodied.core.space import Space
 from harmony_dreamerv3 import config as configs
+from harmony_dreamerv3 import training
 from harmony_dreamerv3.agent import Agent, TrainState
 
 Arrays = dict[str, np.ndarray]
@@ -25,6 +26,7 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     """Arguments of every script that runs the agent."""
     args = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
     args.add_argument("--configs", nargs="+", default=["atari100k"])
+    args.add_argument("--task", default="", help="whose observations and actions; default: Atari")
     args.add_argument("--batch", type=int, default=0, help="windows; 0: that of the configuration")
     args.add_argument("--length", type=int, default=0, help="steps of a window; 0: likewise")
     args.add_argument("--flags", nargs="*", default=[], metavar="KEY=VALUE")
@@ -34,13 +36,17 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
 
 
 def make_agent(args: argparse.Namespace, **flags: Any) -> Agent:
-    """An agent for 64x64 RGB images and discrete actions, of the configuration in `args`."""
+    """An agent of the configuration in `args`: for its task, or else an Atari game of 64x64."""
     given = dict(flag.split("=", 1) for flag in args.flags)
+    given |= {"task": args.task} if args.task else {}
     sizes = {"batch_size": args.batch, "batch_length": args.length}
     sizes = {key: value for key, value in sizes.items() if value}
     config = configs.make(args.configs, {"harmony": True, **sizes, **given, **flags})
-    obs, act = spaces()
-    return Agent(config, obs, act)
+    if not args.task:
+        return Agent(config, *spaces())
+    probe = training.env_maker(config)(0, 0, 0)
+    probe.close()
+    return Agent(config, probe.obs_space, probe.act_space)
 
 
 def spaces() -> tuple[dict[str, Space], dict[str, Space]]:

@@ -87,11 +87,9 @@ def tables(args: argparse.Namespace) -> str:
         made = job(args, seeds, rate)
         jobs = args.methods * args.games * math.ceil(args.seeds / seeds)
         hours = made.total / 3600
-        walls = [f"{math.ceil(jobs / count) * hours:.1f}" for count in devices]
-        cells = [
-            name, f"{seeds}", f"{rate:g}", f"{made.train / 3600:.2f} h",
-            f"{made.evaluation / 3600:.2f} h", f"{hours:.2f} h", f"{jobs * hours:.0f}", *walls,
-        ]  # fmt: skip
+        parts = [f"{seconds / 3600:.3g} h" for seconds in (made.train, made.evaluation, made.total)]
+        walls = [f"{math.ceil(jobs / count) * hours:.3g}" for count in devices]
+        cells = [name, f"{seeds}", f"{rate:g}", *parts, f"{jobs * hours:.3g}", *walls]
         lines.append(f"| {' | '.join(cells)} |")
     runs = args.methods * args.games * args.seeds
     replay = args.steps * args.transition / 1e9

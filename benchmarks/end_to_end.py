@@ -26,7 +26,7 @@ from harmony_dreamerv3 import training
 
 def measure(args: Any) -> dict[str, Any]:
     """Trains, then sums the lines of timing.jsonl after the first with updates."""
-    config = dataclasses.replace(common.make_agent(args).config, task=args.task)
+    config = common.make_agent(args).config
     run = dataclasses.replace(
         config.run, steps=args.steps, train_fill=args.fill, log_every=args.log_every,
         eval_every=0, report_every=0, save_every=10 * args.steps, replay_size=args.steps,
@@ -67,7 +67,7 @@ def floor(args: Any) -> float:
 def main() -> None:
     """Measures one run."""
     options = common.parser(__doc__)
-    options.add_argument("--task", default="atari_pong")
+    options.set_defaults(task="atari_pong")
     options.add_argument("--steps", type=int, default=3000)
     options.add_argument("--fill", type=int, default=1024)
     options.add_argument("--log-every", type=int, default=200)

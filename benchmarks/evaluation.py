@@ -23,7 +23,7 @@ from harmony_dreamerv3.runtime import Runtime
 
 def measure(args: Any) -> dict[str, Any]:
     """Plays one evaluation, then the policy alone on the last kind of observation."""
-    config = dataclasses.replace(common.make_agent(args).config, task=args.task)
+    config = common.make_agent(args).config
     run = dataclasses.replace(
         config.run,
         eval_eps=args.episodes,
@@ -56,7 +56,7 @@ def measure(args: Any) -> dict[str, Any]:
 def main() -> None:
     """Times one evaluation."""
     options = common.parser(__doc__)
-    options.add_argument("--task", default="atari_pong")
+    options.set_defaults(task="atari_pong")
     options.add_argument("--episodes", type=int, default=100)
     options.add_argument("--envs", type=int, default=100)
     options.add_argument("--processes", type=int, default=0, help="-1: one for each spare core")

@@ -47,7 +47,7 @@ def test_devices_share_whole_jobs(cost: ModuleType) -> None:
     row = cost.tables(args).splitlines()[2].split(" | ")
     hours = float(cost.job(args, 5, 100.0).total) / 3600
     # 52 jobs: one after the other, or two rounds on 40 devices.
-    assert row[-2] == f"{52 * hours:.1f}" and row[-1] == f"{2 * hours:.1f} |"
+    assert row[-2] == f"{52 * hours:.3g}" and row[-1] == f"{2 * hours:.3g} |"
 
 
 def test_the_documentation_shows_what_the_script_prints(cost: ModuleType) -> None:
