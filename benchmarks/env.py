@@ -21,7 +21,7 @@ import numpy as np
 import embodied.envs
 from embodied.core.driver import Driver
 from embodied.core.env import Env
-from embodied.core.workers import Worker
+from embodied.core.workers import Worker, shares
 
 
 def measure(step: Callable[[], Any], steps: int, seconds: float) -> dict[str, float]:
@@ -83,11 +83,11 @@ def rates(task: str, count: int, workers: int, seconds: float) -> dict[str, dict
     active = np.ones((1, count), bool)
     here: list[Env] = [embodied.envs.make(task, seed) for seed in range(count)]
     ctors = [functools.partial(_make, task, seed) for seed in range(count)]
-    dealt = [ctors[first::workers] for first in range(workers)]
+    dealt = [[ctors[row] for row in rows] for rows in shares(count, workers)]
     shared: list[Env] = [row for share in dealt for row in Worker(share, "worker", 60.0).rows]
     for name, envs, threads in (
         (f"{count} here", here, 0),
-        (f"{count} in {workers} processes", shared, workers),
+        (f"{count} in {len(dealt)} processes", shared, len(dealt)),
     ):
         driver = Driver([envs], threads)
         step = functools.partial(_step, driver, action, active)

@@ -44,8 +44,11 @@ def measure(args: Any) -> dict[str, Any]:
     outcome = evaluate_policy(make_env, runtime, runtime.snapshot(), [0], [0], 0, run)
     seconds = time.perf_counter() - start
     lengths = [episode.length for episode in outcome.episodes[0]]
-    # A row plays its episodes one after another; the longest row sets the number of calls.
-    calls = max(sum(lengths[row::rows]) for row in range(rows))
+    # A row plays its episodes one after another, each with a reset; the longest sets the calls.
+    played = [0] * rows
+    for episode in outcome.episodes[0]:
+        played[episode.row] += episode.length + 1
+    calls = max(played)
     return {
         "seconds": seconds, "episodes": len(lengths), "steps": sum(lengths),
         "steps_per_s": sum(lengths) / seconds, "floor_s": alone * calls,

@@ -52,6 +52,10 @@ def blocks(path: Path | None = None) -> dict[str, Any]:
     return read_yaml(path or _shipped(), shipped=path is None)
 
 
+# Keys of earlier versions, so that their runs go on: the name now, and the value.
+RENAMED = {"run.eval_process": ("run.eval_processes", lambda value: -1 if value else 0)}
+
+
 def load(tree: Mapping[str, Any], source: object) -> Config:
     """Builds the configuration that `to_dict` described, checking every key and value.
 
@@ -62,6 +66,9 @@ def load(tree: Mapping[str, Any], source: object) -> Config:
       UserError: for an unknown or missing key, or a value of the wrong type.
     """
     known, flat = _known(), flatten(tree)
+    for old, (new, translate) in RENAMED.items():
+        if old in flat:
+            flat[new] = translate(flat.pop(old))
     for key, value in flat.items():
         if key not in known:
             raise UserError(f"{source}: unknown key {key!r}{nearest(key, known)}")

@@ -121,6 +121,7 @@ def check_memory(state: Any, shares: int) -> None:
     need = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) / shares
     device = jax.local_devices()[0]
     if device.platform == "cpu":
+        need *= shares  # All devices have the same memory.
         have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     else:
         have = (device.memory_stats() or {}).get("bytes_limit", math.inf)

@@ -31,6 +31,7 @@ CHANGEABLE = (
 )  # fmt: skip
 
 
+@devices.memory_errors()
 def train(config: Config, logdir: Path | None, seeds: Sequence[int] | None) -> int:
     """Trains until the end or a signal, and says what came of it.
 
@@ -61,7 +62,7 @@ def train(config: Config, logdir: Path | None, seeds: Sequence[int] | None) -> i
     probe = make_env(0, 0, 0)
     obs_space, act_space, repeat = probe.obs_space, probe.act_space, probe.repeat
     probe.close()
-    with devices.memory_errors(), multihost.records(root) as mine:
+    with multihost.records(root) as mine:
         learner = Runtime(config, obs_space, act_space, members)
         folders = [mine / folder.relative_to(root) for folder in folders]
         print(
@@ -79,6 +80,7 @@ def train(config: Config, logdir: Path | None, seeds: Sequence[int] | None) -> i
     return int(any(member["frozen"] for member in result["members"]))
 
 
+@devices.memory_errors()
 def evaluate(logdir: Path, episodes: int | None, platform: str | None) -> int:
     """Evaluates the last checkpoint of a run and prints each return.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -152,19 +153,20 @@ class Driver:
                 env.load(state)
 
     def close(self) -> None:
-        """Closes all environments."""
-        for row in self.envs:
-            for env in row:
-                env.close()
-        if self._pool:
-            self._pool.shutdown()
+        """Closes all environments, whatever one of them raises."""
+        with contextlib.ExitStack() as stack:
+            if self._pool:
+                stack.callback(self._pool.shutdown)
+            for row in self.envs:
+                for env in row:
+                    stack.callback(env.close)
 
     def _call(self, places: list[tuple[int, int]], actions: np.ndarray) -> list[Obs | Exception]:
         """Returns for each place its observation, or the error of the call it was part of."""
         groups: dict[int, list[tuple[int, int]]] = {}
         for n, e in places:
             env = self.envs[n][e]
-            groups.setdefault(id(getattr(env, "worker", env)), []).append((n, e))
+            groups.setdefault(id(env.worker if isinstance(env, Row) else env), []).append((n, e))
 
         def one(group: list[tuple[int, int]]) -> list[Obs] | Exception:
             env = self.envs[group[0][0]][group[0][1]]

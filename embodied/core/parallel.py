@@ -18,6 +18,7 @@ from embodied.core.errors import UserError, signal_name
 from embodied.core.space import Space
 
 _GRACE = 5.0  # Seconds that a worker has beyond its own limit before it is killed.
+_LONGEST = 2_000_000.0  # Seconds; the system waits for no longer than 2^31 milliseconds.
 _GOOD = 1000  # Good steps after which earlier faults no longer count towards the limit.
 
 
@@ -43,6 +44,8 @@ class ProcessEnv:
       timeout: seconds that a step may take before it counts as hanging.
       start_timeout: seconds that making the environment may take.
       limit: faults with fewer than 1,000 good steps between them before it gives up.
+      share: environments that are made, and stepped, one after another in each call; each has these
+        times to itself.
 
     Raises:
       UserError: the environment cannot be made, or gave up; with its traceback.
@@ -55,8 +58,10 @@ class ProcessEnv:
         timeout: float = 60.0,
         start_timeout: float = 300.0,
         limit: int = 10,
+        share: int = 1,
     ) -> None:
         self._ctor = ctor
+        self._share = share
         self._name = name
         self._timeout = timeout
         self._start_timeout = start_timeout
@@ -85,11 +90,11 @@ class ProcessEnv:
         self.restarted = False
         while True:
             try:
-                obs = self._ask("step", action, self._timeout)
+                obs = self._ask("step", action, self._timeout * self._share)
             except EnvFault as error:
                 self._restart(error)
                 continue
-            self._good += 1
+            self._good += self._share
             if self._good >= _GOOD:
                 self._faults = 0
             return obs
@@ -130,7 +135,7 @@ class ProcessEnv:
         self._process = context.Process(target=_work, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
-        return self._receive(self._start_timeout)
+        return self._receive(self._start_timeout * self._share)
 
     def _restart(self, error: EnvFault) -> None:
         self._faults += 1
@@ -170,7 +175,7 @@ class ProcessEnv:
     def _receive(self, timeout: float) -> Any:
         pipe = cast(Connection, self._pipe)
         try:
-            if not pipe.poll(timeout + _GRACE):
+            if not pipe.poll(min(timeout + _GRACE, _LONGEST)):
                 self._process.kill()
                 raise EnvFault(f"it hung for more than {timeout:g} seconds")
             kind, value = pipe.recv()

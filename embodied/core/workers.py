@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -19,12 +20,14 @@ class Group:
 
     Args:
       envs: with equal spaces; the group closes them.
+      timeout: seconds after which a step of one of them ends the process.
     """
 
     savable = False
 
-    def __init__(self, envs: Sequence[Env]) -> None:
+    def __init__(self, envs: Sequence[Env], timeout: float) -> None:
         self._envs = list(envs)
+        self._timeout = timeout
         self.obs_space: dict[str, Space] = dict(envs[0].obs_space)
         self.act_space: dict[str, Space] = dict(envs[0].act_space)
         self.repeat = envs[0].repeat
@@ -38,7 +41,10 @@ class Group:
         Returns:
           Observations `[K, ...]` in the order asked for.
         """
-        found = [self._envs[index].step(action) for index, action in zip(*asked)]
+        found = []
+        for index, action in zip(*asked):
+            faulthandler.dump_traceback_later(self._timeout, exit=True)  # As `ProcessEnv` does.
+            found.append(self._envs[index].step(action))
         return {key: np.stack([obs[key] for obs in found]) for key in found[0]}
 
     def save(self) -> None:
@@ -67,8 +73,8 @@ class Worker:
     """
 
     def __init__(self, ctors: Sequence[Callable[[int], Env]], name: str, timeout: float) -> None:
-        make: Any = functools.partial(_make_group, list(ctors))
-        self._process = ProcessEnv(make, name, timeout * len(ctors))
+        make: Any = functools.partial(_make_group, list(ctors), timeout)
+        self._process = ProcessEnv(make, name, timeout, share=len(ctors))
         self.rows = [Row(self, index, self._process) for index in range(len(ctors))]
 
     def step(self, indices: Sequence[int], actions: np.ndarray) -> Obs:
@@ -134,5 +140,5 @@ def shares(rows: int, workers: int) -> list[list[int]]:
     return [list(range(first, rows, workers)) for first in range(workers)]
 
 
-def _make_group(ctors: Sequence[Callable[[int], Env]], restarts: int) -> Group:
-    return Group([ctor(restarts) for ctor in ctors])
+def _make_group(ctors: Sequence[Callable[[int], Env]], timeout: float, restarts: int) -> Group:
+    return Group([ctor(restarts) for ctor in ctors], timeout)

@@ -37,9 +37,10 @@ class RunConfig:
       video_length: agent steps in the video of an evaluation; 0 for none.
       env_process: run every training environment in a process of its own, restarted when it
         crashes or hangs.
-      eval_processes: processes that share the environments of an evaluation, restarted likewise;
-        0: none but this one; -1: as many as there are processors for it beside its own, at
-        most 16. The records are the same.
+      eval_processes: processes that share the environments of an evaluation, at least one for
+        each seed, restarted likewise with all that they hold; 0: none but this one; -1: as many
+        as there are processors for it beside its own, at most 16. The records are the same as
+        long as none is restarted.
       env_timeout: seconds after which an environment in a process counts as hung.
     """
 

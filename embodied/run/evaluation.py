@@ -276,5 +276,6 @@ def describe(error: Exception, seed: int) -> str:
         return f"seed {seed}: {error}; the last checkpoint stays"
     return (
         f"an environment of seed {seed} raised {type(error).__name__}: {error}; the last "
-        "checkpoint stays (run.env_process restarts environments that crash)"
+        "checkpoint stays (run.env_process, or in evaluations run.eval_processes, restarts "
+        "environments that crash)"
     )

@@ -43,6 +43,7 @@ class Windows:
     strip: np.ndarray
 
 
+@devices.memory_errors()
 def analyze(
     buffer: Buffer, source: Path, configs: Mapping[str, Config], options: Options, out: Path
 ) -> dict[str, Any]:

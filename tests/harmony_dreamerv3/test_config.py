@@ -135,3 +135,11 @@ def test_configurations_do_not_change():
         c.seed = 3  # type: ignore[misc]
     with pytest.raises(TypeError):
         c.balance.tasks["x"] = {}  # type: ignore[index]
+
+
+def test_a_run_of_an_earlier_version_goes_on() -> None:
+    tree = configs.to_dict(configs.make(["debug"]))
+    del tree["run"]["eval_processes"]
+    for old, new in ((True, -1), (False, 0)):
+        tree["run"]["eval_process"] = old
+        assert configs.load(tree, "it").run.eval_processes == new

@@ -9,63 +9,13 @@ import textwrap
 import threading
 import time
 
+import faulty_env
 import numpy as np
 import pytest
 
 import embodied.envs
 from embodied.core.errors import UserError
 from embodied.core.parallel import ProcessEnv
-
-# Written to a folder on the import path, since the spawned process imports it by name.
-FAULTY = """
-import os, time
-import numpy as np
-from embodied.core.wrappers import CheckedEnv
-from embodied.envs.dummy import Dummy, Options
-
-
-class Faulty(Dummy):
-    def __init__(self, fault, when, restarts, always=False):
-        super().__init__(True, restarts, Options(image=False, length=10_000, death=0.0))
-        self.fault = fault if always or restarts == 0 else None
-        self.when = when
-        self.calls = 0
-        if self.fault == "ctor":
-            raise ValueError("cannot be made")
-
-    def step(self, action):
-        obs = super().step(action)
-        self.calls += 1
-        if self.calls > self.when and self.fault:
-            if self.fault == "raise":
-                raise ValueError("the sky is falling")
-            if self.fault == "eof":
-                raise EOFError("of our own file")
-            if self.fault == "exit":
-                os._exit(7)
-            if self.fault == "hang":
-                time.sleep(1000)
-            if self.fault == "nan":
-                obs["vector"][2] = np.nan
-            if self.fault == "shape":
-                obs["vector"] = np.zeros(3, np.float32)
-        return obs
-
-
-def make(fault, when, restarts, always=False):
-    return CheckedEnv(Faulty(fault, when, restarts, always), "dummy_faulty")
-"""
-
-
-@pytest.fixture
-def faulty(tmp_path, monkeypatch):
-    (tmp_path / "faulty_env.py").write_text(FAULTY)
-    monkeypatch.syspath_prepend(tmp_path)
-    import faulty_env
-
-    yield faulty_env.make
-    sys.modules.pop("faulty_env")
-
 
 ACTION = np.array([1, 0, 0, 0], np.float32)
 
@@ -79,8 +29,8 @@ ACTION = np.array([1, 0, 0, 0], np.float32)
         ("hang", "exit code 1"),
     ],
 )
-def test_a_fault_starts_a_new_episode_with_a_warning(faulty, fault, words):
-    env = ProcessEnv(functools.partial(faulty, fault, 3), "dummy_faulty", timeout=0.5)
+def test_a_fault_starts_a_new_episode_with_a_warning(fault, words):
+    env = ProcessEnv(functools.partial(faulty_env.make, fault, 3), "dummy_faulty", timeout=0.5)
     assert env.step(ACTION)["is_first"]
     for _ in range(2):
         assert not env.step(ACTION)["is_first"]
@@ -95,9 +45,9 @@ def test_a_fault_starts_a_new_episode_with_a_warning(faulty, fault, words):
     env.close()
 
 
-def test_a_stopped_process_is_killed_by_the_parent(faulty, monkeypatch):
+def test_a_stopped_process_is_killed_by_the_parent(monkeypatch):
     monkeypatch.setattr("embodied.core.parallel._GRACE", 0.2)
-    env = ProcessEnv(functools.partial(faulty, None, 0), "dummy_faulty", timeout=0.3)
+    env = ProcessEnv(functools.partial(faulty_env.make, None, 0), "dummy_faulty", timeout=0.3)
     env.step(ACTION)
     pid = env._process.pid
     os.kill(pid, signal.SIGSTOP)
@@ -107,8 +57,8 @@ def test_a_stopped_process_is_killed_by_the_parent(faulty, monkeypatch):
     env.close()
 
 
-def test_killed_between_steps(faulty):
-    env = ProcessEnv(functools.partial(faulty, None, 0), "dummy_faulty")
+def test_killed_between_steps():
+    env = ProcessEnv(functools.partial(faulty_env.make, None, 0), "dummy_faulty")
     env.step(ACTION)
     os.kill(env._process.pid, signal.SIGKILL)
     with pytest.warns(RuntimeWarning, match="SIGKILL"):
@@ -121,8 +71,8 @@ def test_killed_between_steps(faulty):
 @pytest.mark.parametrize(
     ("fault", "words"), [("nan", r"'vector'.*nan at \(2,\)"), ("shape", r"\(3,\)")]
 )
-def test_garbage_stops_with_the_key(faulty, fault, words):
-    env = ProcessEnv(functools.partial(faulty, fault, 1), "dummy_faulty")
+def test_garbage_stops_with_the_key(fault, words):
+    env = ProcessEnv(functools.partial(faulty_env.make, fault, 1), "dummy_faulty")
     env.step(ACTION)
     with pytest.raises(UserError, match=rf"dummy_faulty: .*{words}"):
         env.step(ACTION)
@@ -130,8 +80,10 @@ def test_garbage_stops_with_the_key(faulty, fault, words):
     env.close()
 
 
-def test_gives_up_after_the_limit(faulty):
-    env = ProcessEnv(functools.partial(faulty, "raise", 0, always=True), "dummy_faulty", limit=1)
+def test_gives_up_after_the_limit():
+    env = ProcessEnv(
+        functools.partial(faulty_env.make, "raise", 0, always=True), "dummy_faulty", limit=1
+    )
     with (
         pytest.warns(RuntimeWarning, match="restart number 1"),
         pytest.raises(UserError, match=r"(?s)failed 2 times.*Traceback.*the sky is falling"),
@@ -140,9 +92,9 @@ def test_gives_up_after_the_limit(faulty):
     env.close()
 
 
-def test_an_environment_that_cannot_be_made(faulty):
+def test_an_environment_that_cannot_be_made():
     with pytest.raises(UserError, match=r"(?s)dummy_faulty.*cannot be made"):
-        ProcessEnv(functools.partial(faulty, "ctor", 0), "dummy_faulty")
+        ProcessEnv(functools.partial(faulty_env.make, "ctor", 0), "dummy_faulty")
     with pytest.raises(UserError, match="did you mean 'imag"):
         embodied.envs.make_process("dummy_disc", 0, {"imaeg": True})
 
@@ -196,8 +148,8 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-def test_an_interrupted_step_does_not_answer_the_next_question(faulty, interruptible):
-    env = ProcessEnv(functools.partial(faulty, "hang", 1), "dummy_faulty", timeout=5.0)
+def test_an_interrupted_step_does_not_answer_the_next_question(interruptible):
+    env = ProcessEnv(functools.partial(faulty_env.make, "hang", 1), "dummy_faulty", timeout=5.0)
     env.step(ACTION)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()

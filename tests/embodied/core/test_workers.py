@@ -3,7 +3,9 @@
 import functools
 import os
 import signal
+import time
 
+import faulty_env
 import numpy as np
 import pytest
 
@@ -75,6 +77,34 @@ def test_a_worker_that_dies_cuts_the_episodes_of_its_rows_only():
     np.testing.assert_array_equal(
         driver.obs["image"][0, 0], make(0, 1).step(actions[0, 0])["image"]
     )
+    driver.close()
+
+
+def test_a_row_that_hangs_is_noticed_after_its_own_time():
+    ctors = [functools.partial(faulty_env.make, fault, 1) for fault in (None, "hang")]
+    slow = Worker(ctors, "worker 0", 1.0)
+    driver = Driver([slow.rows], threads=1)
+    actions = np.eye(4, dtype=np.float32)[[[0, 0]]]
+    driver.step(actions, np.ones((1, 2), bool))
+    start = time.monotonic()
+    with pytest.warns(RuntimeWarning, match="worker 0: restart number 1"):
+        assert driver.step(actions, np.ones((1, 2), bool)) == ([], {})
+    assert driver.obs["is_first"].all()
+    assert time.monotonic() - start < 20  # Not the time of all, and a start.
+    driver.close()
+
+
+def test_garbage_of_one_row_is_an_error_of_its_member_alone():
+    bad = Worker(
+        [functools.partial(faulty_env.make, fault, 1) for fault in ("nan", None)], "a", 60.0
+    )
+    good = Worker([functools.partial(faulty_env.make, None, 1)] * 2, "b", 60.0)
+    driver = Driver([bad.rows, good.rows], threads=2)
+    actions = np.eye(4, dtype=np.float32)[[[0, 0], [0, 0]]]
+    active = np.ones((2, 2), bool)
+    assert driver.step(actions, active) == ([], {})
+    _, errors = driver.step(actions, active)
+    assert list(errors) == [0] and "nan at (2,)" in str(errors[0])
     driver.close()
 
 
