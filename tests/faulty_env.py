@@ -30,6 +30,8 @@ class Faulty(Dummy):
                 os._exit(7)
             if self.fault == "hang":
                 time.sleep(1000)
+            if self.fault == "slow":
+                time.sleep(0.8)
             if self.fault == "nan":
                 obs["vector"][2] = np.nan
             if self.fault == "shape":

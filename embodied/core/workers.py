@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from embodied.core.env import Env, Obs
+from embodied.core.errors import UserError
 from embodied.core.parallel import ProcessEnv
 from embodied.core.space import Space
 
@@ -46,13 +47,6 @@ class Group:
             faulthandler.dump_traceback_later(self._timeout, exit=True)  # As `ProcessEnv` does.
             found.append(self._envs[index].step(action))
         return {key: np.stack([obs[key] for obs in found]) for key in found[0]}
-
-    def save(self) -> None:
-        """Returns None: evaluations start anew, so nobody needs the state of their environments."""
-
-    def load(self, data: bytes) -> None:
-        """Is never called, as nothing was saved."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Closes all environments."""
@@ -108,12 +102,12 @@ class Row:
         return {key: value[0] for key, value in obs.items()}
 
     def save(self) -> bytes | None:
-        """Returns None: the state cannot be saved."""
+        """Returns None: evaluations start anew, so nobody needs the state."""
         return None
 
     def load(self, data: bytes) -> None:
-        """Is never called, as nothing was saved."""
-        raise NotImplementedError
+        """Refuses: nothing was ever saved."""
+        raise UserError("the environments of a worker have no saved state")
 
     def close(self) -> None:
         """Ends the whole worker."""

@@ -94,6 +94,16 @@ def test_a_row_that_hangs_is_noticed_after_its_own_time():
     driver.close()
 
 
+def test_each_row_has_the_whole_time():
+    slow = Worker([functools.partial(faulty_env.make, "slow", 1)] * 3, "worker 0", 1.5)
+    driver = Driver([slow.rows])
+    actions = np.eye(4, dtype=np.float32)[[[0, 0, 0]]]
+    for _ in range(2):  # The second takes 2.4 seconds in all; a restart would warn.
+        assert driver.step(actions, np.ones((1, 3), bool)) == ([], {})
+    assert not driver.obs["is_first"].any()
+    driver.close()
+
+
 def test_garbage_of_one_row_is_an_error_of_its_member_alone():
     bad = Worker(
         [functools.partial(faulty_env.make, fault, 1) for fault in ("nan", None)], "a", 60.0
