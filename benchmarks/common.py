@@ -15,8 +15,8 @@ import numpy as np
 
 from embodied.core.space import Space
 from harmony_dreamerv3 import config as configs
-from harmony_dreamerv3 import training
-from harmony_dreamerv3.agent import Agent, TrainState
+from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
+from harmony_dreamerv3.verbs import training
 
 Arrays = dict[str, np.ndarray]
 ACTIONS = 6  # Pong's minimal set

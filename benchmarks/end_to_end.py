@@ -21,7 +21,7 @@ import jax
 
 from benchmarks import common
 from benchmarks.update import compiled_step, stepper
-from harmony_dreamerv3 import training
+from harmony_dreamerv3.verbs import training
 
 
 def measure(args: Any) -> dict[str, Any]:

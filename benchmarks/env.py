@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 import embodied.envs
-from embodied.core.driver import Driver
 from embodied.core.env import Env
-from embodied.core.workers import Worker, shares
+from embodied.stepping.driver import Driver
+from embodied.stepping.workers import Worker, shares
 
 
 def measure(step: Callable[[], Any], steps: int, seconds: float) -> dict[str, float]:

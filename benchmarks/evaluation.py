@@ -17,8 +17,8 @@ import jax
 
 from benchmarks import common
 from embodied.run.evaluation import evaluate_policy
-from harmony_dreamerv3 import training
-from harmony_dreamerv3.runtime import Runtime
+from harmony_dreamerv3.runtime.runtime import Runtime
+from harmony_dreamerv3.verbs import training
 
 
 def measure(args: Any) -> dict[str, Any]:

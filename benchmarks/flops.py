@@ -9,7 +9,7 @@ only one side needs a gradient. Everything that is no product is left out.
 from __future__ import annotations
 
 from benchmarks import common
-from harmony_dreamerv3.agent import Agent
+from harmony_dreamerv3.agents.dreamerv3 import Agent
 
 
 def update(agent: Agent) -> dict[str, float]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks import common, plain_layers
 from benchmarks.plain_update import PlainUpdate
-from harmony_dreamerv3.agent import Agent
+from harmony_dreamerv3.agents.dreamerv3 import Agent
 
 Part = tuple[Callable[..., Any], tuple[Any, ...]]
 

@@ -26,7 +26,7 @@ import optax
 
 from benchmarks import plain_layers as nets
 from benchmarks.plain_layers import Array, Params, dense, flat, head, linear
-from harmony_dreamerv3.agent import Agent, TrainState
+from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
 from harmony_dreamerv3.behavior import Trajectory
 from harmony_dreamerv3.interop import parity
 from harmony_dreamerv3.nets import distributions as dist

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from benchmarks import common, flops
-from harmony_dreamerv3.runtime import Runtime
+from harmony_dreamerv3.runtime.runtime import Runtime
 
 
 def measure(args: Any, learners: int, rows: int, rates: dict[str, float]) -> dict[str, Any]:

@@ -16,8 +16,8 @@ import numpy as np
 
 from benchmarks import common
 from embodied.replay.replay import Replay
-from harmony_dreamerv3 import device_replay
-from harmony_dreamerv3.agent import Agent
+from harmony_dreamerv3.agents.dreamerv3 import Agent
+from harmony_dreamerv3.runtime import device_replay
 
 
 def measure(args: Any, agent: Agent, store: Any) -> dict[str, float]:

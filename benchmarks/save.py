@@ -19,11 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common
-from embodied.core.checkpoint import Checkpoints
-from embodied.core.parts import Part
+from embodied.checkpoint.checkpoints import Checkpoints
+from embodied.checkpoint.parts import Part
 from embodied.replay.chunks import ReplayFiles
 from embodied.replay.replay import Replay
-from harmony_dreamerv3 import device_replay, members
+from harmony_dreamerv3.runtime import device_replay, trees
 
 
 def filled(agent: Any) -> Any:
@@ -47,7 +47,7 @@ def measure(folder: Path, agent: Any, state: Any, store: Any) -> dict[str, float
         if isinstance(replay.store, device_replay.DeviceStore):
             jax.block_until_ready(replay.store.arrays)
         start, busy = time.perf_counter(), time.thread_time()
-        learned = members.flat(state, 1)[0]
+        learned = trees.flat(state, 1)[0]
         copied, chunks = files.save(number * every)
         waited, waited_cpu = time.perf_counter() - start, time.thread_time() - busy
         kept = [each["name"] for each in copied["chunks"] if each["name"] not in chunks]

@@ -17,7 +17,7 @@ import jax
 
 from benchmarks import common, flops
 from benchmarks.plain_update import PlainUpdate
-from harmony_dreamerv3.agent import Agent
+from harmony_dreamerv3.agents.dreamerv3 import Agent
 
 
 def compiled_step(agent: Any, state: Any, batch: Any, learners: int) -> Any:

@@ -71,13 +71,10 @@ def build_parser() -> Parser:
 
 def registrations() -> list[Callable[[argparse._SubParsersAction], None]]:
     """Functions that add verbs; none of them imports JAX."""
-    from embodied.scores import commands as scores
-    from harmony_dreamerv3 import sweep_commands, train_commands
-    from harmony_dreamerv3.analysis import commands as analysis
-    from harmony_dreamerv3.interop import commands as interop
+    from harmony_dreamerv3.verbs import analyze, interop, sweep, train
+    from scores import verbs as scores
 
-    modules = (train_commands, sweep_commands, scores, analysis, interop)
-    return [module.register for module in modules]
+    return [module.register for module in (train, sweep, scores, analyze, interop)]
 
 
 if __name__ == "__main__":

@@ -19,7 +19,13 @@ if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FAST}".strip()
 
 # Where no test runs an optimizer: optax itself raises floats to integer powers.
-STRICT = ("nets", "test_behavior.py", "test_normalize.py", "test_world_model.py", "test_tasks.py")
+STRICT = (
+    "nets",
+    "test_behavior.py",
+    "test_normalize.py",
+    "test_world_model.py",
+    "test_loss_tasks.py",
+)
 
 
 @pytest.fixture(autouse=True)

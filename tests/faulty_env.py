@@ -5,8 +5,8 @@ import time
 
 import numpy as np
 
-from embodied.core.wrappers import CheckedEnv
 from embodied.envs.dummy import Dummy, Options
+from embodied.stepping.wrappers import CheckedEnv
 
 
 class Faulty(Dummy):

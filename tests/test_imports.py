@@ -11,18 +11,16 @@ ROOT = Path(__file__).parents[1]
 
 # What a module of `harmony_dreamerv3` may import of its siblings.
 ALLOWED = {
-    "keys": set(),
-    "settings": set(),
-    "config": {"keys", "settings", "yaml_file"},
+    "config": {"config"},
     "nets": {"nets"},
     "balance": {"balance"},
     "normalize": {"config"},
     "optim": {"config"},
     "world_model": {"config", "nets"},
     "behavior": {"config", "nets", "normalize"},
-    "tasks": {"config", "balance", "world_model"},
-    "agent": {
-        "config", "nets", "world_model", "behavior", "tasks", "balance", "normalize", "optim",
+    "loss_tasks": {"config", "balance", "world_model"},
+    "agents": {
+        "config", "nets", "world_model", "behavior", "loss_tasks", "balance", "normalize", "optim",
     },
 }  # fmt: skip
 
@@ -54,15 +52,23 @@ def test_direction_inside_embodied(path: Path) -> None:
     room = path.relative_to(ROOT / "embodied").parts[0]
     allowed = {
         "core": {"core"},
-        "replay": {"core", "replay"},
-        "envs": {"core", "envs"},
-        "scores": {"core", "scores"},
-        "run": {"core", "replay", "envs", "run"},
+        "stepping": {"core", "stepping"},
+        "checkpoint": {"core", "checkpoint"},
+        "records": {"core", "checkpoint", "records"},
+        "replay": {"core", "checkpoint", "replay"},
+        "envs": {"core", "stepping", "envs"},
+        "run": {"core", "stepping", "checkpoint", "records", "replay", "envs", "run"},
     }.get(room, set())
     for name in imports_of(path):
         parts = name.split(".")
         if parts[0] == "embodied" and len(parts) > 1:
             assert parts[1] in allowed, f"{room} imports {name}"
+
+
+@pytest.mark.parametrize("path", files("scores"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_scores_know_files_alone(path: Path) -> None:
+    for name in imports_of(path):
+        assert name.split(".")[0] not in ("harmony_dreamerv3", "sweeps", "lab", "jax"), name
 
 
 @pytest.mark.parametrize("path", files("harmony_dreamerv3"), ids=lambda p: str(p.relative_to(ROOT)))
@@ -78,9 +84,13 @@ def test_direction_inside_the_agent(path: Path) -> None:
 
 def test_a_breach_would_be_seen(tmp_path: Path) -> None:
     path = tmp_path / "breach.py"
-    lines = ("def f():", "    from harmony_dreamerv3.agent import Agent", "    import jax.numpy")
+    lines = (
+        "def f():",
+        "    from harmony_dreamerv3.agents.dreamerv3 import Agent",
+        "    import jax.numpy",
+    )
     path.write_text("\n".join(lines))
-    assert imports_of(path) == ["harmony_dreamerv3.agent.Agent", "jax.numpy"]
+    assert imports_of(path) == ["harmony_dreamerv3.agents.dreamerv3.Agent", "jax.numpy"]
 
 
 def test_score_verbs_work_without_jax() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from embodied.core.space import Space
 from harmony_dreamerv3 import config as configs
-from harmony_dreamerv3.agent import Agent
+from harmony_dreamerv3.agents.dreamerv3 import Agent
 
 SIZES = {
     "rssm.deter": 8,

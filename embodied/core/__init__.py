@@ -1,1 +1,1 @@
-"""Spaces, environment protocol, driver, checkpoints, clocks, metrics and records."""
+"""Contracts: spaces, environments, errors, ranges, seeds, clocks. Imports no sibling."""

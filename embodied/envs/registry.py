@@ -10,9 +10,9 @@ from typing import Any
 
 from embodied.core.env import Env
 from embodied.core.errors import UserError, nearest
-from embodied.core.parallel import ProcessEnv
 from embodied.core.rng import derive_seed
-from embodied.core.wrappers import CheckedEnv
+from embodied.stepping.parallel import ProcessEnv
+from embodied.stepping.wrappers import CheckedEnv
 
 _SUITES = ("atari", "catch", "distract", "dmc", "dummy", "gym", "metaworld")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from embodied.checkpoint.files import CorruptFile, decode
 from embodied.core.errors import UserError
-from embodied.core.files import CorruptFile, decode
 from embodied.replay.replay import Replay
 
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from embodied.core.checkpoint import Checkpoints
+from embodied.checkpoint.checkpoints import Checkpoints
+from embodied.checkpoint.files import CorruptFile, decode
+from embodied.checkpoint.folders import check_inside
+from embodied.checkpoint.parts import Saved
 from embodied.core.errors import UserError
-from embodied.core.files import CorruptFile, decode
-from embodied.core.folders import check_inside
-from embodied.core.logger import Logger, say
-from embodied.core.parts import Saved
-from embodied.core.records import FILES, Records
+from embodied.records.logger import Logger, say
+from embodied.records.run_records import FILES, Records
 from embodied.run.config import RunConfig
 from embodied.run.evaluation import MakeEnv, evaluate_policy, require
 from embodied.run.learner import Arrays, Learner

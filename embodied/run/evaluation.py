@@ -10,14 +10,14 @@ from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 
-from embodied.core.driver import Driver, Episode
 from embodied.core.env import Env
 from embodied.core.errors import UserError
-from embodied.core.parallel import ProcessEnv
 from embodied.core.rng import derive_seed
-from embodied.core.workers import Worker, shares, spare_cores
 from embodied.run.config import RunConfig
 from embodied.run.learner import Learner
+from embodied.stepping.driver import Driver, Episode
+from embodied.stepping.parallel import ProcessEnv
+from embodied.stepping.workers import Worker, shares, spare_cores
 
 # (member, index of the environment, seed) -> environment
 MakeEnv = Callable[[int, int, int], Env]

@@ -11,8 +11,8 @@ import numpy as np
 
 from embodied.core.clock import Timer
 from embodied.core.errors import UserError
-from embodied.core.logger import say
 from embodied.core.rng import generator
+from embodied.records.logger import say
 from embodied.run.config import crossed, fill_step, updates_due
 from embodied.run.evaluation import Interrupted, Outcome, describe, evaluate_policy
 from embodied.run.reporter import Reporter

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from embodied.core.files import CorruptFile
-from embodied.core.records import FILES
+from embodied.checkpoint.files import CorruptFile
+from embodied.records.run_records import FILES
 
 _COUNT = range(2**48)
 _ANY = "any key"

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from embodied.core.checkpoint import Checkpoints
+from embodied.checkpoint.checkpoints import Checkpoints
+from embodied.checkpoint.files import CorruptFile, decode
+from embodied.checkpoint.parts import Part, Saved
 from embodied.core.errors import UserError
-from embodied.core.files import CorruptFile, decode
-from embodied.core.logger import say
-from embodied.core.metrics import Means
-from embodied.core.parts import Part, Saved
-from embodied.core.records import FILES, Records
+from embodied.records.logger import say
+from embodied.records.metrics import Means
+from embodied.records.run_records import FILES, Records
 from embodied.run.evaluation import require
 from embodied.run.learner import Arrays
 from embodied.run.schema import check_state

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from embodied.checkpoint.files import write_atomic
+from embodied.checkpoint.lock import Lock
 from embodied.core.errors import UserError
-from embodied.core.files import write_atomic
-from embodied.core.lock import Lock
-from embodied.core.logger import say
+from embodied.records.logger import say
 from embodied.run.config import RunConfig
 from embodied.run.evaluation import MakeEnv
 from embodied.run.learner import Learner

@@ -6,17 +6,17 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from embodied.core.driver import Driver
 from embodied.core.env import Env
 from embodied.core.errors import UserError
-from embodied.core.logger import say
 from embodied.core.rng import derive_seed
+from embodied.records.logger import say
 from embodied.replay import Replay
 from embodied.replay.chunks import ReplayFiles
 from embodied.replay.replay import ring_size
 from embodied.run.config import RunConfig, fill_step
 from embodied.run.evaluation import MakeEnv, open_env, open_envs, require
 from embodied.run.learner import Arrays, Learner
+from embodied.stepping.driver import Driver
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from embodied.core.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    from harmony_dreamerv3.agent import Agent
+    from harmony_dreamerv3.agents.dreamerv3 import Agent
 
 MAX_BYTES = 4 << 30  # of all arrays together, unpacked
 PARTS = ("params", "batch", "expect")

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from embodied.core import files
+from embodied.checkpoint import files
 from embodied.core.errors import UserError, nearest
-from harmony_dreamerv3.agent import Agent, TrainState
+from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
 from harmony_dreamerv3.interop.bundle import read_npz
 from harmony_dreamerv3.interop.inert import InertState
 from harmony_dreamerv3.interop.names import import_moments, import_params

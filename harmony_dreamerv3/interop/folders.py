@@ -12,20 +12,21 @@ from typing import Any
 import jax
 import numpy as np
 
-from embodied.core import files
-from embodied.core.checkpoint import Checkpoints
+from embodied.checkpoint import files
+from embodied.checkpoint.checkpoints import Checkpoints
+from embodied.checkpoint.lock import Lock
+from embodied.checkpoint.parts import Saved
 from embodied.core.errors import UserError
-from embodied.core.lock import Lock
-from embodied.core.logger import say
-from embodied.core.parts import Saved
+from embodied.records.logger import say
 from embodied.run.state import RunState
 from embodied.run.world import Setup
 from harmony_dreamerv3 import config as configs
-from harmony_dreamerv3 import devices, keys, training
-from harmony_dreamerv3.config import Config
+from harmony_dreamerv3.config import Config, overrides
 from harmony_dreamerv3.interop import checkpoint, upstream
 from harmony_dreamerv3.interop.names import export_arrays
-from harmony_dreamerv3.runtime import Runtime
+from harmony_dreamerv3.runtime import devices
+from harmony_dreamerv3.runtime.runtime import Runtime
+from harmony_dreamerv3.verbs import training
 
 # Methods whose s is the log of sigma that the released code's harmonizers hold.
 HARMONIC = ("harmony",)
@@ -97,7 +98,7 @@ def make_config(names: Sequence[str], flags: configs.Flat, theirs: Path | None) 
     layer: configs.Flat = {}
     if theirs is not None:
         try:
-            layer = upstream.translate([], keys.flatten(configs.read_yaml(theirs)))
+            layer = upstream.translate([], overrides.flatten(configs.read_yaml(theirs)))
         except UserError as error:
             raise UserError(f"{theirs}: {error}") from error
     return configs.make(names, {**layer, **flags})
@@ -162,8 +163,8 @@ def _describe(note: dict[str, Any], logdir: Path, config: Config, names: Sequenc
     moments = "optimizer moments taken over"
     if restarted:
         moments = f"no optimizer moments for {', '.join(restarted)}: these restart from zero"
-    block = keys.flatten(configs.to_dict(configs.make(names)))
-    mine = keys.flatten(configs.to_dict(config))
+    block = overrides.flatten(configs.to_dict(configs.make(names)))
+    mine = overrides.flatten(configs.to_dict(config))
     # What `train` sets itself.
     defaulted = (("logdir", str(logdir)), ("method", training.method_name(config)))
     flags = [

@@ -17,7 +17,7 @@ import numpy as np
 import optax
 
 from embodied.core.errors import UserError, nearest
-from harmony_dreamerv3.agent import Agent, TrainState
+from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
 
 Path = tuple[str, ...]
 

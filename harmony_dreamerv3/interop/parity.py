@@ -20,7 +20,7 @@ import numpy as np
 from embodied.core.errors import UserError
 from embodied.core.space import Space
 from harmony_dreamerv3 import config as configs
-from harmony_dreamerv3.agent import Agent, TrainState
+from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
 from harmony_dreamerv3.interop import bundle as bundles
 from harmony_dreamerv3.interop import report, upstream
 from harmony_dreamerv3.interop.names import (

@@ -25,7 +25,7 @@ from harmony_dreamerv3.interop.inert import (
     InertState,
     stand_ins,
     state_class,
-)  # fmt: skip
+)
 
 MAX_BYTES = 16 << 30
 MAX_OPCODES = 5_000_000

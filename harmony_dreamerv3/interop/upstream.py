@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from embodied.core.errors import UserError, nearest
-from harmony_dreamerv3 import keys
+from harmony_dreamerv3.config import overrides
 
 Flat = dict[str, Any]
 
@@ -182,12 +182,12 @@ BLOCKS: dict[str, Flat] = {
 }
 
 
-def resolve(names: Sequence[str], overrides: Mapping[str, Any]) -> Flat:
+def resolve(names: Sequence[str], theirs: Mapping[str, Any]) -> Flat:
     """Lays blocks and overrides over the released code's defaults, in its manner.
 
     Args:
       names: its block names.
-      overrides: its dotted keys, or regular expressions that match from the start of a key.
+      theirs: its dotted keys, or regular expressions that match from the start of a key.
 
     Returns:
       All keys of `SAME`, `FIXED` and `FREE_NATS`.
@@ -202,35 +202,35 @@ def resolve(names: Sequence[str], overrides: Mapping[str, Any]) -> Flat:
                 f"the released code has no config block {name!r}{nearest(name, BLOCKS)}"
             )
         flat = _lay(flat, BLOCKS[name])
-    return _lay(flat, overrides)
+    return _lay(flat, theirs)
 
 
-def translate(names: Sequence[str], overrides: Mapping[str, Any]) -> Flat:
+def translate(names: Sequence[str], theirs: Mapping[str, Any]) -> Flat:
     """Our keys and values that compute what the released code computes with these.
 
     Args:
       names: its block names.
-      overrides: its keys or regular expressions.
+      theirs: its keys or regular expressions.
 
     Raises:
       UserError: for a key that it does not have, or a value that is not implemented here.
     """
-    flat = resolve(names, overrides)
+    flat = resolve(names, theirs)
     for key, value in FIXED.items():
-        given = keys.convert(flat[key], value, key)
+        given = overrides.convert(flat[key], value, key)
         if given != (tuple(value) if isinstance(value, list) else value):
             raise UserError(f"{key}: only {value!r} is implemented here, got {flat[key]!r}")
     ours = {key: flat[key] for key in SAME}
-    frees = [keys.convert(flat[key], 1.0, key) for key in FREE_NATS]
+    frees = [overrides.convert(flat[key], 1.0, key) for key in FREE_NATS]
     if frees[0] != frees[1]:
         raise UserError(
             f"{' and '.join(FREE_NATS)} are one key here, free_nats, and must agree; got {frees}"
         )
     ours["free_nats"] = frees[0]
     for opt in _OPTIMIZERS:
-        if keys.convert(ours[f"{opt}.clip"], 1.0, f"{opt}.clip") == 0.0:
+        if overrides.convert(ours[f"{opt}.clip"], 1.0, f"{opt}.clip") == 0.0:
             ours[f"{opt}.clip"] = float("inf")  # There: no clipping.
-    if keys.convert(ours["harmony"], False, "harmony"):
+    if overrides.convert(ours["harmony"], False, "harmony"):
         # There, harmonized losses ignore their scales; dyn and rep act through alpha.
         ours.update(dict.fromkeys([f"loss_scales.{k}" for k in ("image", "vector")], 1.0))
         ours.update(dict.fromkeys([f"loss_scales.{k}" for k in ("reward", "cont")], 1.0))
@@ -244,7 +244,7 @@ def _lay(flat: Flat, layer: Mapping[str, Any]) -> Flat:
     for key, value in layer.items():
         if key in flat:
             flat[key] = value
-        elif not keys.PLAIN.fullmatch(key):
+        elif not overrides.PLAIN.fullmatch(key):
             flat.update(dict.fromkeys(_matching(key, flat), value))
         elif key not in INERT and not FREE.fullmatch(key):
             hint = nearest(key, [*flat, *INERT])

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from embodied.core.checkpoint import Checkpoints
-from embodied.core.files import decode
-from embodied.core.parts import Saved
-from embodied.core.records import FILES
+from embodied.checkpoint.checkpoints import Checkpoints
+from embodied.checkpoint.files import decode
+from embodied.checkpoint.parts import Saved
+from embodied.records.run_records import FILES
 
 
 def fingerprint(folder: Path) -> dict[str, str]:

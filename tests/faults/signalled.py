@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import jax
 
-import embodied.core.checkpoint as checkpoint
+import embodied.checkpoint.checkpoints as checkpoint
 import harmony_dreamerv3.main as command
-from embodied.core.files import write_atomic
-from harmony_dreamerv3.runtime import Runtime
+from embodied.checkpoint.files import write_atomic
+from harmony_dreamerv3.runtime.runtime import Runtime
 
 
 def send() -> None:

@@ -21,14 +21,14 @@ import numpy as np
 import small
 
 import embodied.envs
-from embodied.core.files import decode, encode
-from embodied.core.manifest import seal
+from embodied.checkpoint.files import decode, encode
+from embodied.checkpoint.manifest import seal
 from embodied.run.state import RunState
 from embodied.run.world import Setup
-from embodied.scores.load import load
 from harmony_dreamerv3 import config as configs
-from harmony_dreamerv3 import keys
+from harmony_dreamerv3.config import overrides
 from harmony_dreamerv3.interop import bundle, checkpoint
+from scores.load import load
 
 ENVS = ("dummy_disc", "catch_easy", "gym_CartPole-v1", "atari_pong", "dmc_cartpole_swingup")
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -46,7 +46,7 @@ def flag(data: bytes) -> None:
     """Values of flags on the command line, two of them with yaml inside."""
     text = data.decode(errors="replace")
     flags = dict.fromkeys(("balance.tasks", "balance.options.x", "grad_heads"), text)
-    configs.build(keys.update(_defaults(), flags, "flag"))
+    configs.build(overrides.update(_defaults(), flags, "flag"))
 
 
 def score_file(data: bytes) -> None:

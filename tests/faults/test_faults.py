@@ -13,9 +13,9 @@ from fingerprints import fingerprint
 from harness import SETTINGS, child_command, compare
 from small import lines, make_env, make_learner, train
 
+from embodied.checkpoint.lock import Lock
 from embodied.core.env import Env
 from embodied.core.errors import UserError
-from embodied.core.lock import Lock
 
 
 def newest(folder: Path) -> str:

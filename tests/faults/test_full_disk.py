@@ -16,7 +16,7 @@ from small import train
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from embodied.core.errors import UserError
-from embodied.core.logger import Logger
+from embodied.records.logger import Logger
 
 SIZE = 2**24
 
@@ -129,9 +129,9 @@ def test_a_full_disk_of_logs_does_not_stop_training(
         raise OSError(28, "No space left on device")
 
     train(tmp_path / "plain")
-    monkeypatch.setattr("embodied.core.events.EventFile.write", full)
-    monkeypatch.setattr("embodied.core.logger.write_atomic", full)
-    monkeypatch.setattr("embodied.core.logger.append_line", full)
+    monkeypatch.setattr("embodied.records.events.EventFile.write", full)
+    monkeypatch.setattr("embodied.records.logger.write_atomic", full)
+    monkeypatch.setattr("embodied.records.logger.append_line", full)
     capsys.readouterr()
     assert train(tmp_path / "full")["finished"]
     assert capsys.readouterr().out.count("warning: cannot write logs") == 1

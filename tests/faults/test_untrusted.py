@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small import folders, train
 
+from embodied.checkpoint.manifest import seal
 from embodied.core.errors import UserError
-from embodied.core.manifest import seal
 
 VALUES = st.one_of(
     st.none(),

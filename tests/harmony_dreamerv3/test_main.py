@@ -215,7 +215,8 @@ def test_continuous_actions_beyond_their_bounds(tmp_path: Path) -> None:
 
 
 def test_other_processes_can_make_the_environments() -> None:
-    from harmony_dreamerv3 import config, training
+    from harmony_dreamerv3 import config
+    from harmony_dreamerv3.verbs import training
 
     make = training.env_maker(config.make(["debug"], {"env.dummy.size": 16}))
     env = pickle.loads(pickle.dumps(make))(0, 0, 3)

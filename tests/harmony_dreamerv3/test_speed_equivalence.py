@@ -12,7 +12,7 @@ from jax import lax
 from benchmarks.plain_update import PlainUpdate
 from embodied.core.space import Space
 from harmony_dreamerv3 import config as configs
-from harmony_dreamerv3.agent import Agent
+from harmony_dreamerv3.agents.dreamerv3 import Agent
 from harmony_dreamerv3.nets import conv, deferred
 
 TINY = {

@@ -9,8 +9,8 @@ from gymnasium import spaces
 
 import embodied.envs
 from embodied.core.errors import UserError
-from embodied.core.wrappers import CheckedEnv
 from embodied.envs.gym import Gym, Options
+from embodied.stepping.wrappers import CheckedEnv
 
 
 class Made(gymnasium.Env):

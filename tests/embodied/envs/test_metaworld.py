@@ -5,9 +5,9 @@ import pytest
 
 import embodied.envs
 from embodied.core.errors import UserError
-from embodied.core.wrappers import CheckedEnv
 from embodied.envs import metaworld
 from embodied.envs.metaworld import MetaWorld, Options
+from embodied.stepping.wrappers import CheckedEnv
 
 gymnasium = pytest.importorskip("gymnasium")
 

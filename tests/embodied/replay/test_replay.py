@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embodied.checkpoint.files import CorruptFile, encode
 from embodied.core.errors import UserError
-from embodied.core.files import CorruptFile, encode
 from embodied.core.space import Space
 from embodied.replay import HostStore, Replay
 from embodied.replay.chunks import ReplayFiles

@@ -13,10 +13,10 @@ import pytest
 from fake_learner import FakeLearner
 
 import embodied.envs
-from embodied.core.checkpoint import Checkpoints
+from embodied.checkpoint.checkpoints import Checkpoints
+from embodied.checkpoint.parts import Part, Saved
 from embodied.core.env import Env
 from embodied.core.errors import UserError
-from embodied.core.parts import Part, Saved
 from embodied.run import RunConfig, evaluate, train_eval
 from embodied.run.evaluation import Interrupted, evaluate_policy, quotas
 

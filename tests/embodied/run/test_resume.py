@@ -15,7 +15,7 @@ from fake_learner import FakeLearner
 from fingerprints import fingerprint
 from small import folders, lines, make_env, make_learner, train
 
-from embodied.core.checkpoint import Checkpoints
+from embodied.checkpoint.checkpoints import Checkpoints
 from embodied.core.env import Env
 from embodied.core.errors import UserError
 

@@ -10,8 +10,8 @@ import pytest
 import safetensors.numpy
 import tiny
 
-from embodied.core.checkpoint import Checkpoints
-from embodied.core.files import decode
+from embodied.checkpoint.checkpoints import Checkpoints
+from embodied.checkpoint.files import decode
 from harmony_dreamerv3.interop import folders, names
 from harmony_dreamerv3.main import main
 

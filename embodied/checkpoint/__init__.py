@@ -1,0 +1,1 @@
+"""Files that survive: atomic writes, manifests, checkpoints, locks, storage elsewhere."""

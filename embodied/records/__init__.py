@@ -1,0 +1,1 @@
+"""What a run writes down: metrics, episodes, videos, TensorBoard events."""

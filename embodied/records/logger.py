@@ -1,0 +1,149 @@
+"""What people watch: TensorBoard, videos, the progress line. Its failure never stops a run."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tensorboardX.proto.summary_pb2 import Summary
+from tensorboardX.summary import make_histogram
+
+from embodied.checkpoint.files import write_atomic
+from embodied.checkpoint.folders import check_inside
+from embodied.core.errors import UserError
+from embodied.records.events import EventFile
+from embodied.records.run_records import append_line
+from embodied.records.video import encode_gif
+
+
+class Logger:
+    """TensorBoard events, GIF files and timing.jsonl of one run folder.
+
+    Args:
+      folder: the run folder.
+      step: agent steps done; events of later steps, left by a killed run, are purged.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self._folder = folder
+        self._warned = False
+        self._events: EventFile | None = None
+        with self._guarded():
+            self._events = EventFile(folder, step)
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Writes scalars that are finite.
+
+        Args:
+          values: by tag, such as `train/loss_image`.
+          step: agent step.
+        """
+        summaries = [
+            Summary.Value(tag=tag, simple_value=float(value))
+            for tag, value in values.items()
+            if np.isfinite(value)
+        ]
+        with self._guarded():
+            self._summarize(summaries, step)
+
+    def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
+        """Writes the histogram of the finite ones among `values`."""
+        values = np.asarray(values, np.float64).reshape(-1)
+        values = values[np.isfinite(values)]
+        if not values.size:
+            return
+        with self._guarded():
+            summary = Summary.Value(tag=tag, histo=make_histogram(values, 30))
+            self._summarize([summary], step)
+
+    def video(self, tag: str, frames: np.ndarray, step: int) -> None:
+        """Writes `videos/<tag>-<step>.gif` and the same as an animated TensorBoard image.
+
+        Args:
+          tag: such as `report/openloop`; slashes become dashes in the file's name.
+          frames: uint8 [T, H, W, 1 or 3].
+          step: agent step.
+        """
+        with self._guarded():
+            data = encode_gif(frames)
+            folder = self._folder / "videos"
+            check_inside(self._folder, ["videos"])
+            folder.mkdir(exist_ok=True)
+            write_atomic(folder / f"{tag.replace('/', '-')}-{step:09d}.gif", data)
+            height, width = frames.shape[1:3]
+            image = Summary.Image(
+                height=height, width=width, colorspace=3, encoded_image_string=data
+            )
+            self._summarize([Summary.Value(tag=tag, image=image)], step)
+
+    def timing(self, values: Mapping[str, Any]) -> None:
+        """Appends a line to timing.jsonl."""
+        with self._guarded():
+            append_line(self._folder / "timing.jsonl", {"time": time.time(), **values})
+
+    def close(self) -> None:
+        """Closes the event file."""
+        if self._events:
+            self._events.close()
+
+    def _summarize(self, values: Sequence[Summary.Value], step: int) -> None:
+        if self._events:
+            self._events.write(step, summary=Summary(value=values))
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Turns a failure to write into one warning."""
+        try:
+            yield
+        except (OSError, UserError) as error:
+            if not self._warned:
+                self._warned = True
+                say(f"warning: cannot write logs to {self._folder}: {error}; training goes on")
+
+
+class Progress:
+    """The line with steps, updates a second, time left and last return.
+
+    Args:
+      total: agent steps of the run.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+
+    def show(
+        self, step: int, updates: int, steps_rate: float, updates_rate: float, returns: str
+    ) -> None:
+        """Prints the line; on a terminal over the previous one.
+
+        Args:
+          step: agent steps done.
+          updates: updates done.
+          steps_rate: agent steps a second, lately.
+          updates_rate: updates a second, lately.
+          returns: the last returns, as text.
+        """
+        left = int((self._total - step) / steps_rate) if steps_rate > 0 else 0
+        hours, minutes, seconds = left // 3600, left // 60 % 60, left % 60
+        line = (
+            f"step {step:,}/{self._total:,} ({step / self._total:.0%})  updates {updates:,}  "
+            f"{steps_rate:.1f} steps/s  {updates_rate:.1f} updates/s  "
+            f"ETA {hours}:{minutes:02d}:{seconds:02d}  {returns}"
+        )
+        if sys.stdout.isatty():
+            print(f"\r\033[K{line}", end="" if step < self._total else "\n", flush=True)
+        else:
+            say(line)
+
+
+def say(text: str) -> None:
+    """Prints a line at once; on a terminal after clearing the progress line."""
+    if sys.stdout.isatty():
+        text = f"\r\033[K{text}"
+    with contextlib.suppress(BrokenPipeError):
+        print(text, flush=True)

@@ -1,0 +1,1 @@
+"""Stepping environments: in this process or in others, checked, all members at once."""

@@ -1,0 +1,1 @@
+"""One file for each published agent, read from top to bottom like its paper."""

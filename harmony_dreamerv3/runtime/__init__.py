@@ -1,0 +1,1 @@
+"""The one mutable holder of train states, and what it needs of devices."""

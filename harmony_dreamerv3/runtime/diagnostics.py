@@ -1,0 +1,113 @@
+"""What a batch looks like to the model: open-loop predictions and histograms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
+from harmony_dreamerv3.nets.layers import full, run
+from harmony_dreamerv3.nets.rssm import State, features
+
+Array = jax.Array
+
+ROWS = 6  # windows shown side by side
+OBSERVED = 5  # steps seen before the model predicts open loop
+
+
+def open_loop(
+    agent: Agent, model: Any, batch: dict[str, Array], key: Array, observed: int
+) -> tuple[State, Array]:
+    """Observes the first steps of windows, then predicts the rest from the actions alone.
+
+    Args:
+      agent: the agent.
+      model: world-model parameters.
+      batch: windows `[B, T, ...]`.
+      key: threefry key of the latent draws.
+      observed: number of steps that the model sees, in 1..T.
+
+    Returns:
+      States `[B, T, ...]`: posteriors, then predictions; and features `[B, T, F]`.
+    """
+    wm, c = agent.wm, agent.config.rssm
+    action = full(batch["action"])
+    rows, steps = action.shape[:2]
+    prev_action = jnp.concatenate([jnp.zeros_like(action[:, :1]), action[:, :-1]], 1)
+    k_post, k_prior = jax.random.split(key)
+    noise = jax.random.gumbel(k_post, (rows, observed, c.stoch, c.classes))
+    seen = {k: v[:, :observed] for k, v in batch.items()}
+    post, _, _ = wm.observe(model, seen, prev_action[:, :observed], noise)
+    if observed == steps:
+        return post, features(post)
+    noise = jax.random.gumbel(k_prior, (steps - observed, rows, c.stoch, c.classes))
+    last = jax.tree.map(lambda x: x[:, -1], post)
+    # The recorded actions stand in for the policy's; the first leads to step `observed`.
+    actions = jnp.concatenate([action[:, observed - 1 : -1], action[:, -1:]], 1).swapaxes(0, 1)
+    states, _, _ = wm.imagine(model, last, lambda _, __, a: (a, ()), {}, actions, noise)
+    states = jax.tree.map(lambda x: x[1:].swapaxes(0, 1), states)
+    joined = jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), post, states)
+    return joined, features(joined)
+
+
+def report(agent: Agent, state: TrainState, batch: dict[str, Array], key: Array) -> dict[str, Any]:
+    """Heavy metrics of one batch.
+
+    Args:
+      agent: the agent.
+      state: its train state.
+      batch: windows `[B, T, ...]`.
+      key: threefry key.
+
+    Returns:
+      `openloop/<image>/video` uint8 `[T, 3 H, rows * W, C]` (truth, model, error), scalar
+      errors of open-loop predictions, and `.../hist` arrays of one axis.
+    """
+    batch = {k: v[:ROWS] for k, v in batch.items()}
+    model = state.params["world_model"]
+    observed = min(OBSERVED, batch["is_first"].shape[1])
+    _, feat = open_loop(agent, model, batch, key, observed)
+    recon = run(agent.wm.decoder, model["decoder"], feat)
+    reward, cont = agent.wm.predict(model, feat)
+    out: dict[str, Any] = {}
+    for name in agent.wm.images:
+        truth = batch[name].astype(recon[name].dtype) / 255.0
+        out[f"openloop/{name}/video"] = _film(truth, recon[name], observed)
+        out[f"openloop/{name}/error"] = jnp.square(truth - recon[name])[:, observed:].mean()
+    error = jnp.abs(reward - batch["reward"])
+    out["openloop/reward/error"] = error[:, observed:].mean()
+    value = agent.behavior.value(state.params["critic"], feat)
+    out["openloop/reward/hist"] = reward.reshape(-1)
+    out["replay/reward/hist"] = batch["reward"].reshape(-1)
+    out["openloop/value/hist"] = value.reshape(-1)
+    out["openloop/cont/hist"] = cont.reshape(-1)
+    return out
+
+
+def _film(truth: Array, model: Array, observed: int) -> Array:
+    """Truth above model above error; a green edge while the model observes, red after."""
+    model = jnp.clip(model, 0.0, 1.0)
+    error = (model - truth + 1.0) / 2.0
+    film = jnp.concatenate([truth, model, error], 2)
+    rows, steps, height, width, channels = film.shape
+    if channels == 3:
+        inside = jnp.zeros((height, width), bool).at[2:-2, 2:-2].set(True)
+        seen = (jnp.arange(steps) < observed)[:, None]
+        colour = jnp.where(seen, jnp.array([0.0, 0.6, 0.3]), jnp.array([0.8, 0.2, 0.1]))
+        film = jnp.where(inside[None, None, :, :, None], film, colour[None, :, None, None])
+    film = film.transpose(1, 2, 0, 3, 4).reshape(steps, height, rows * width, channels)
+    return (film * 255.0).astype(jnp.uint8)
+
+
+def finish(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Host arrays fit for records: videos with three channels."""
+    out = {}
+    for name, value in arrays.items():
+        value = np.asarray(value)
+        if name.endswith("/video"):
+            value = value[..., :1].repeat(3, -1) if value.shape[-1] == 1 else value[..., :3]
+        out[name] = value
+    return out

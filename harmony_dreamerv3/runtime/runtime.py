@@ -1,0 +1,300 @@
+"""The one mutable holder of train states: compile, place, donate, save, load.
+
+N learners ("members") of one game live in one TrainState with a leading axis `[N, ...]` and
+train as one compiled program. It implements `embodied.run.learner.Learner`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from embodied.core.errors import UserError
+from embodied.core.space import Space
+from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
+from harmony_dreamerv3.config import Config
+from harmony_dreamerv3.runtime import device_replay, devices, diagnostics, trees
+from harmony_dreamerv3.runtime.failures import Failures
+
+Arrays = dict[str, np.ndarray]
+
+# Draws other than those of updates; updates use the counts below 2**31.
+MODES = {"train": 2**31 + 1, "eval": 2**31 + 2, "report": 2**31 + 3}
+NEEDED = ("reward", "is_first", "is_terminal", "action")
+
+
+class Runtime:
+    """N learners of one game as one compiled program.
+
+    Args:
+      config: the whole configuration.
+      obs_space: observation space.
+      act_space: `{'action': Space}`.
+      seeds: one for each learner.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        obs_space: Mapping[str, Space],
+        act_space: Mapping[str, Space],
+        seeds: Sequence[int],
+    ) -> None:
+        self.agent = Agent(config, dict(obs_space), dict(act_space))
+        self.size = len(seeds)
+        self.seeds = tuple(int(seed) for seed in seeds)
+        self.machine = devices.machine()
+        self.mesh = devices.mesh(config.jax.population_devices, config.jax.data_devices)
+        self._check_mesh()
+        self._shard_state = NamedSharding(self.mesh, P("population"))
+        self._shard_batch = NamedSharding(self.mesh, P("population", "data"))
+        self._everywhere = NamedSharding(self.mesh, P())
+        raw = [jax.random.key_data(jax.random.key(s, impl="threefry2x32")) for s in self.seeds]
+        self.keys = self._place(np.stack([np.asarray(key) for key in raw]))
+        init = jax.jit(self._each(self.agent.init))
+        devices.check_memory(jax.eval_shape(init, self.keys), self.mesh.shape["population"])
+        self.state: TrainState = self._place(init(self.keys))
+        self._pending: list[jax.Array] = []
+        self._alive: Any = None
+        self._failures = Failures(self.size)
+        self._names: list[str] = []
+        # Said for outputs, too: a state that came back laid out differently could not be donated.
+        trained = (self._shard_state, self._everywhere, self._everywhere)
+        acted = (self._shard_state, self._everywhere)
+        self._train = jax.jit(self._train_members, donate_argnums=0, out_shardings=trained)
+        self._train_stored = jax.jit(
+            self._gather_and_train, donate_argnums=0, out_shardings=trained
+        )
+        self._policy = jax.jit(self._act_members, static_argnames="mode", out_shardings=acted)
+        self._report = jax.jit(self._each(functools.partial(diagnostics.report, self.agent)))
+        wm = self.agent.wm
+        seen = {*wm.encoder.cnn_keys, *wm.encoder.mlp_keys}
+        self._obs_keys = (*seen, "is_first")
+        self._batch_keys = tuple(dict.fromkeys((*seen, *wm.images, *wm.vectors, *NEEDED)))
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained parameters of one learner."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.state.params)) // self.size
+
+    # Acting
+
+    def initial_carry(self, rows: int) -> Any:
+        """Returns the policy's state of `[N, rows]` environments."""
+        return self._place(self._carry(rows))
+
+    def act(
+        self,
+        carry: Any,
+        obs: Arrays,
+        counter: tuple[int, ...],
+        mode: str,
+        policy: Any = None,
+    ) -> tuple[Any, np.ndarray]:
+        """Chooses actions for `[N, rows]` environments.
+
+        Args:
+          carry: policy state; not reused by the caller.
+          obs: arrays `[N, rows, ...]`.
+          counter: whole numbers that name this call within its mode.
+          mode: `train` or `eval`.
+          policy: a `snapshot`; None for the newest parameters.
+
+        Returns:
+          The next carry, and actions float32 `[N, rows, A]`.
+        """
+        params = self._policy_params() if policy is None else policy
+        obs = {key: np.asarray(obs[key]) for key in self._obs_keys}
+        count = np.asarray(counter, np.uint32)
+        carry, action = self._policy(params, carry, obs, self.keys, count, mode=mode)
+        if policy is None:  # One wait for both: what `failed` asks next comes along.
+            action, self._alive = jax.device_get((action, self._alive))
+        return carry, np.array(action, np.float32)
+
+    def snapshot(self) -> Any:
+        """Returns a copy of the policies' parameters that training leaves alone."""
+        return jax.tree.map(jnp.copy, self._policy_params())
+
+    # Training
+
+    def train(self, batches: list[Any]) -> None:
+        """Dispatches one update of every member; see `Learner.train`."""
+        if isinstance(batches[0], device_replay.DeviceBatch):
+            stores = [{k: b.store.arrays[k] for k in self._batch_keys} for b in batches]
+            index = np.stack([batch.index for batch in batches])
+            self.state, values, self._alive = self._train_stored(self.state, stores, index)
+        else:
+            batch = self._share({k: np.stack([b[k] for b in batches]) for k in self._batch_keys})
+            self.state, values, self._alive = self._train(self.state, batch)
+        self._pending.append(values)
+
+    def drain(self) -> tuple[list[str], np.ndarray]:
+        """Waits for all updates; returns names `[M]` and values float64 `[U, N, M]`."""
+        values = [np.asarray(v, np.float64) for v in self._pending]
+        self._pending = []
+        for value in values:
+            self._failures.look(self._names, value)
+        shape = (0, self.size, len(self._names))
+        return list(self._names), np.stack(values) if values else np.zeros(shape)
+
+    def failed(self) -> list[str | None]:
+        """Returns for each member None, or the first loss that was not finite."""
+        alive = np.ones(self.size, bool) if self._alive is None else np.asarray(self._alive)
+        if self._failures.missing(alive):
+            for value in self._pending:
+                self._failures.look(self._names, np.asarray(value))
+        return self._failures.reasons(alive)
+
+    def report(self, batches: list[Any], counter: tuple[int, ...]) -> list[Arrays]:
+        """Returns heavy metrics: open-loop videos and histograms; see `Learner.report`."""
+        if isinstance(batches[0], device_replay.DeviceBatch):
+            arrays = [device_replay.gather(b.store.arrays, b.index) for b in batches]
+        else:
+            arrays = batches
+        batch = {k: np.stack([np.asarray(b[k]) for b in arrays]) for k in self._batch_keys}
+        keys = jax.vmap(lambda key: _fold(key, "report", jnp.asarray(counter, jnp.uint32)))(
+            self.keys
+        )
+        out = jax.device_get(self._report(self.state, batch, keys))
+        return [diagnostics.finish(trees.member(out, index)) for index in range(self.size)]
+
+    # Saving
+
+    def save(self) -> list[Arrays]:
+        """Returns the train state of each member as a flat dict on the host."""
+        return trees.flat(self.state, self.size)
+
+    def load(self, arrays: list[Arrays]) -> None:
+        """Continues from what `save` returned.
+
+        Raises:
+          UserError: when names, shapes or dtypes are those of another agent.
+        """
+        self.state = self._place(trees.unflat(self.state, arrays, self.size))
+        self._pending, self._alive = [], self.state.alive
+        self._failures = Failures(self.size)
+
+    def save_carry(self, carry: Any) -> list[Arrays]:
+        """Returns a policy state as flat dicts."""
+        return trees.flat(carry, self.size)
+
+    def load_carry(self, arrays: list[Arrays]) -> Any:
+        """Returns the carry that `save_carry` was given."""
+        rows = len(arrays[0]["deter"])  # A file may claim any number, so nothing is made of it.
+        template = jax.eval_shape(lambda: self._carry(rows))
+        return self._place(trees.unflat(template, arrays, self.size))
+
+    def save_snapshot(self, policy: Any) -> list[Arrays]:
+        """Returns a snapshot as flat dicts."""
+        return trees.flat(policy, self.size)
+
+    def load_snapshot(self, arrays: list[Arrays]) -> Any:
+        """Returns the snapshot that `save_snapshot` was given."""
+        return self._place(trees.unflat(self._policy_params(), arrays, self.size))
+
+    def make_stores(
+        self, spaces: Mapping[str, Space], capacity: int
+    ) -> list[device_replay.DeviceStore | None]:
+        """Returns a store for each member, in accelerator memory where configured and all fit."""
+        choice = self.agent.config.jax.device_replay.lower()
+        if choice not in ("auto", "true", "false"):
+            raise UserError(f"jax.device_replay: expected auto, True or False, got {choice!r}")
+        device = self.mesh.devices.flat[0]
+        fits = device_replay.fits(spaces, capacity, self.size, device)
+        if self.mesh.size > 1 or choice == "false" or (choice == "auto" and not fits):
+            return [None] * self.size
+        return [device_replay.DeviceStore(spaces, capacity, device) for _ in self.seeds]
+
+    # Compiled functions
+
+    def _train_members(self, state: TrainState, batch: Any) -> tuple[TrainState, Any, Any]:
+        state, outputs, metrics = self._each(self.agent.train_step)(state, batch)
+        self._names = sorted(metrics)
+        values = jnp.stack([metrics[name] for name in self._names], -1)
+        return state, values, outputs["finite"]
+
+    def _gather_and_train(
+        self, state: TrainState, stores: list[Any], index: Any
+    ) -> tuple[TrainState, Any, Any]:
+        gathered = [
+            {key: array[index[n]] for key, array in store.items()} for n, store in enumerate(stores)
+        ]
+        batch = jax.tree.map(lambda *xs: jnp.stack(xs), *gathered)
+        return self._train_members(state, batch)
+
+    def _act_members(
+        self, params: Any, carry: Any, obs: Any, keys: Any, counter: Any, *, mode: str
+    ) -> tuple[Any, Any]:
+        def one(params: Any, carry: Any, obs: Any, key: Any) -> tuple[Any, Any]:
+            return self.agent.policy(params, carry, obs, _fold(key, mode, counter))
+
+        return self._each(one)(params, carry, obs, keys)
+
+    def _each(self, function: Callable) -> Callable:
+        """Maps over members; one member runs without `vmap`, whose batching could cost.
+
+        Over several devices each maps over its own members. Left to the partitioner, convolutions
+        of one member after another would be computed on every device.
+        """
+        if self.size > 1:
+            mapped, ours = jax.vmap(function), P("population")
+            if self.mesh.shape["population"] == 1:
+                return mapped
+            return jax.shard_map(
+                mapped, mesh=self.mesh, in_specs=ours, out_specs=ours,
+                axis_names={"population"}, check_vma=False,
+            )  # fmt: skip
+
+        def single(*args: Any) -> Any:
+            out = function(*jax.tree.map(lambda x: x[0], args))
+            return jax.tree.map(lambda x: x[None], out)
+
+        return single
+
+    # Helpers
+
+    def _policy_params(self) -> Any:
+        model = self.state.params["world_model"]
+        return {
+            "world_model": {name: model[name] for name in ("encoder", "rssm")},
+            "actor": self.state.params["actor"],
+        }
+
+    def _carry(self, rows: int) -> Any:
+        return jax.tree.map(lambda x: jnp.stack([x] * self.size), self.agent.initial_carry(rows))
+
+    def _place(self, tree: Any) -> Any:
+        return jax.device_put(tree, self._shard_state)
+
+    def _share(self, batch: Arrays) -> Any:
+        """Puts every device's share of `[N, B, ...]` on it; other processes put their own."""
+        if jax.process_count() == 1:
+            return jax.device_put(batch, self._shard_batch)
+        return {
+            key: jax.make_array_from_callback(x.shape, self._shard_batch, x.__getitem__)
+            for key, x in batch.items()
+        }
+
+    def _check_mesh(self) -> None:
+        c = self.agent.config
+        population, data = self.mesh.devices.shape
+        if self.size % population or c.batch_size % data:
+            raise UserError(
+                f"{self.size} seeds must be a multiple of jax.population_devices "
+                f"({population}), and batch_size {c.batch_size} of jax.data_devices ({data})"
+            )
+
+
+def _fold(key: Any, mode: str, counter: Any) -> Any:
+    """The key of one call: the member's key, the mode, and each number of the counter."""
+    key = jax.random.fold_in(key, MODES[mode])
+    for index in range(counter.shape[0]):
+        key = jax.random.fold_in(key, counter[index])
+    return key

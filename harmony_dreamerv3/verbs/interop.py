@@ -1,0 +1,74 @@
+"""The verbs `parity`, `import` and `export` of the command line."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the verbs; each sets `run`, a function from its arguments to the exit status."""
+    make = subparsers.add_parser(
+        "parity",
+        help="compare with numbers of the released code",
+        description="Builds the agent that each bundle describes, loads its parameters, and "
+        "compares losses, gradients, predictions, imagined trajectories, actions and updated "
+        "parameters. Exits with 1 when one is outside tolerance.",
+    )
+    make.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE.npz")
+    make.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    make.set_defaults(run=run_parity)
+
+    make = subparsers.add_parser(
+        "import",
+        help="take over a checkpoint of the released code",
+        description="Reads a checkpoint of the 2023 code base without executing anything in it, "
+        "and writes a run folder that `eval` and `train` continue from. Further flags are those "
+        "of `train`. The agent's sizes and losses come from the config.yaml beside the checkpoint "
+        "when there is one, laid over the blocks; flags are laid over it.",
+    )
+    make.add_argument("checkpoint", type=Path, metavar="UPSTREAM_CHECKPOINT")
+    make.add_argument("--logdir", type=Path, required=True, help="run folder to write; must be new")
+    make.add_argument("--configs", nargs="+", default=[], metavar="BLOCK", help="config blocks")
+    make.add_argument(
+        "--upstream-config", type=Path, help="default: config.yaml beside the checkpoint"
+    )
+    make.set_defaults(run=run_import, takes_flags=True)
+
+    make = subparsers.add_parser(
+        "export",
+        help="write parameters under the released code's names",
+        description="Writes the parameters of a run's newest checkpoint under the released code's "
+        "names, as .safetensors or .npz.",
+    )
+    make.add_argument("folder", type=Path, metavar="RUN")
+    make.add_argument("out", type=Path, metavar="OUT")
+    make.set_defaults(run=run_export)
+
+
+def run_parity(args: argparse.Namespace) -> int:
+    """Compares with bundles; returns 1 when something is outside tolerance."""
+    from harmony_dreamerv3.interop import parity
+    from harmony_dreamerv3.runtime import devices
+
+    devices.use_cache()
+    return parity.main(args.bundles, args.json)
+
+
+def run_import(args: argparse.Namespace) -> int:
+    """Takes over a checkpoint of the released code."""
+    from harmony_dreamerv3.config import overrides
+    from harmony_dreamerv3.interop import folders
+
+    flags = overrides.parse_flags(args.flags)
+    theirs = args.upstream_config
+    print(folders.import_checkpoint(args.checkpoint, args.logdir, args.configs, flags, theirs))
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Writes parameters under the released code's names."""
+    from harmony_dreamerv3.interop import folders
+
+    print(folders.export_run(args.folder, args.out))
+    return 0

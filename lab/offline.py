@@ -1,0 +1,153 @@
+"""Trains a world model on a fixed buffer: no behaviour, no environment."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from embodied.records.logger import say
+from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
+from harmony_dreamerv3.config import Config
+from lab import split
+from lab.buffer import Buffer
+
+EVERY = 10.0  # Seconds between lines that say how far it is.
+Metrics = dict[str, Any]
+
+
+def make_agent(config: Config, buffer: Buffer) -> Agent:
+    """Returns the agent of a configuration for the spaces that the buffer's arrays have."""
+    return Agent(config, buffer.obs_space, buffer.act_space)
+
+
+class Trainer:
+    """The compiled functions of one agent, shared by its seeds.
+
+    Args:
+      agent: the agent.
+    """
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.step = jax.jit(functools.partial(model_step, agent), donate_argnums=0)
+        self._init = jax.jit(agent.init)
+
+    def init(self, seed: int) -> TrainState:
+        """Returns the state that training with this seed begins with."""
+        return self._init(jax.random.key_data(jax.random.key(seed, impl="threefry2x32")))
+
+
+def model_step(agent: Agent, state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
+    """The first part of `Agent.train_step`: world model and balance, nothing else.
+
+    Args:
+      agent: the agent.
+      state: before the update.
+      batch: windows `[B, T, ...]`, as for `Agent.train_step`.
+
+    Returns:
+      The state after, with the same draws and so the same world model and balance as after
+      `train_step`; scalar metrics.
+    """
+    keys = jax.random.split(jax.random.fold_in(state.key, state.updates), 2)
+    new, metrics = agent._update_model(state, batch, keys[0])
+    metrics = {name: value for name, value in metrics.items() if name != "post"}
+    return new.replace(updates=state.updates + new.alive.astype(jnp.int32)), metrics
+
+
+class Progress:
+    """Says now and then how far all trainings are, and when they will be done.
+
+    Args:
+      total: updates of all methods and seeds.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._start = self._said = time.monotonic()
+
+    def step(self, count: int, what: Callable[[], str]) -> None:
+        """Notes `count` more updates; `what` describes the last one, if it is to be said."""
+        self._done += count
+        now = time.monotonic()
+        if now - self._said < EVERY and self._done < self._total:
+            return
+        self._said = now
+        rate = self._done / max(now - self._start, 1e-9)
+        left = (self._total - self._done) / rate
+        say(
+            f"{what()}; {self._done:,} of {self._total:,} updates, {rate:.3g} a second, "
+            f"{_duration(left)} left"
+        )
+
+
+def train(
+    trainer: Trainer,
+    buffer: Buffer,
+    starts: np.ndarray,
+    seed: int,
+    updates: int,
+    log_every: int,
+    record: Callable[[int, Mapping[str, float]], None],
+) -> tuple[Any, str | None]:
+    """Trains one world model.
+
+    Args:
+      trainer: of the method's agent.
+      buffer: the transitions.
+      starts: first rows of the training windows.
+      seed: of parameters and windows.
+      updates: how many.
+      log_every: updates between records.
+      record: is given the number of updates and the means since the last record.
+
+    Returns:
+      Parameters of the world model, and None, or the loss that was not finite and ended it.
+    """
+    config = trainer.agent.config
+    keys = batch_keys(trainer.agent)
+    state = trainer.init(seed)
+    pending: list[Metrics] = []
+    for update in range(updates):
+        index = split.draw(starts, config.batch_length, seed, update, config.batch_size)
+        batch = buffer.rows(index)
+        state, metrics = trainer.step(state, {key: batch[key] for key in keys})
+        pending.append(metrics)
+        if (update + 1) % log_every == 0 or update + 1 == updates:
+            values = jax.device_get(pending)
+            pending = []
+            bad = _not_finite(values)
+            if bad:
+                return state.params["world_model"], bad
+            means = {name: float(np.mean([v[name] for v in values])) for name in values[0]}
+            record(update + 1, means)
+    return state.params["world_model"], None
+
+
+def batch_keys(agent: Agent) -> tuple[str, ...]:
+    """Names of the arrays that the world model learns from."""
+    wm = agent.wm
+    seen = (*wm.encoder.cnn_keys, *wm.encoder.mlp_keys, *wm.images, *wm.vectors)
+    return tuple(dict.fromkeys((*seen, "reward", "is_first", "is_terminal", "action")))
+
+
+def _not_finite(values: list[Metrics]) -> str | None:
+    for value in values:
+        fatal = [name for name in value if name.startswith(("loss/", "grad_norm/"))]
+        bad = sorted(name for name in fatal if not np.isfinite(value[name]))
+        if bad:
+            return min(bad, key=lambda name: (not name.startswith("loss/"), name == "loss/model"))
+    return None
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

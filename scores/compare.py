@@ -1,0 +1,249 @@
+"""The comparison of two columns: game by game, and over all games."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from embodied.core.errors import UserError
+from scores import games, stats
+from scores.grid import Cell, Grid, number
+from scores.protocol import Column
+from scores.significance import TESTS, Difference, difference, holm, smallest_p
+from scores.stats import Estimate
+from scores.table import TITLES
+
+ALPHA = 0.05
+RESAMPLES = 20_000  # steadies the last printed digit of P(improvement), which moves in steps
+
+
+@dataclasses.dataclass(frozen=True)
+class GameRow:
+    """One game: means of both, their difference b - a, p after Holm, verdict."""
+
+    game: str
+    a: float
+    b: float
+    difference: Difference
+    corrected: float
+    verdict: str
+    seeds: tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Column b against column a.
+
+    Attributes:
+      a, b: names.
+      rows: games that both have scores for.
+      improvement: probability that a run of b beats one of a on the same game.
+      aggregates: b - a for each human-normalised aggregate, over the rated games of both.
+      verdict: 'better', 'worse' or 'undecided': whether `improvement` is off 1/2.
+      notes: what a reader must know.
+    """
+
+    a: str
+    b: str
+    rows: Sequence[GameRow]
+    improvement: Estimate
+    aggregates: Mapping[str, Estimate]
+    verdict: str
+    notes: Sequence[str]
+
+    @property
+    def worse(self) -> bool:
+        """Whether b is worse overall or on any single game."""
+        return "worse" in [self.verdict, *(row.verdict for row in self.rows)]
+
+
+def compare(a: Column, b: Column, test: str = "welch", resamples: int = RESAMPLES) -> Comparison:
+    """Compares column b with column a, the baseline.
+
+    Args:
+      a, b: what `protocol.columns` returned.
+      test: of `significance.TESTS`.
+      resamples: bootstrap resamples behind the intervals over all games.
+
+    Raises:
+      UserError: they have no game in common.
+    """
+    shared = [game for game in a.games if len(a.of(game)) and len(b.of(game))]
+    if not shared:
+        raise UserError(
+            f"{a.name} and {b.name} have no game in common that both have a score for"
+            + "".join(f"\n  {column.name}: {note}" for column in (a, b) for note in column.notes)
+        )
+    published = a.published or b.published
+    found = [difference(a.of(game), b.of(game), test) for game in shared]
+    corrected = holm(np.array([entry.p for entry in found]))
+    rows = [
+        GameRow(
+            game,
+            float(a.of(game).mean()),
+            float(b.of(game).mean()),
+            entry,
+            float(p),
+            _verdict(entry.value, p < ALPHA),
+            (len(a.of(game)), len(b.of(game))),
+        )
+        for game, entry, p in zip(shared, found, corrected)
+    ]
+    better = Estimate(np.nan)
+    if not published:
+        better = stats.improvement(a.select(shared), b.select(shared), resamples)
+    several = all(max(row.seeds[side] for row in rows) > 1 for side in (0, 1))
+    sure = several and (better.low > 0.5 or better.high < 0.5)
+    rated = [game for game in shared if game in games.atari100k()]
+    changes = {name: Estimate(np.nan) for name in TITLES}
+    if rated:
+        x, y = (games.normalised(rated, column.select(rated)) for column in (a, b))
+        changes = stats.aggregate_differences(x, y, resamples)
+    if published:  # Made of single runs, which a published mean does not tell.
+        changes |= {"iqm": Estimate(np.nan), "optimality_gap": Estimate(np.nan)}
+    return Comparison(
+        a.name,
+        b.name,
+        rows,
+        better,
+        changes,
+        _verdict(better.value - 0.5, sure),
+        _notes(a, b, rows, test),
+    )
+
+
+def _verdict(change: float, sure: bool | np.bool_) -> str:
+    return ("better" if change > 0 else "worse") if sure else "undecided"
+
+
+def _notes(a: Column, b: Column, rows: Sequence[GameRow], test: str) -> list[str]:
+    tested = [row for row in rows if np.isfinite(row.corrected)]
+    lines = []
+    if tested:
+        lines += [
+            f"Verdicts are {b.name}'s, at 95%. A game: p of a {TESTS[test]}, corrected by Holm "
+            f"over {len(tested)} games, below {ALPHA}. Overall: the interval of P(improvement) "
+            "does not hold 0.5.",
+            "[ ] of a game: 95% Welch interval of the difference, not corrected.",
+        ]
+    elif not (a.published or b.published):
+        lines.append("Nothing is tested: that takes two seeds of a game on each side.")
+    if a.protocol != b.protocol:
+        lines.append(
+            f"MIXED PROTOCOLS: {a.name} is {a.protocol}, {b.name} is {b.protocol}; part of the "
+            "difference is the way of scoring."
+        )
+    if a.published or b.published:
+        lines.append("Published means have no seeds: nothing is tested against them.")
+    missing = sorted({*a.games, *b.games} - {row.game for row in rows})
+    if missing:
+        lines.append(f"Not compared, no score in one of them: {', '.join(missing)}.")
+    for column in (a, b):
+        doubtful = [games.title(row.game) for row in rows if column.flags(row.game)]
+        if doubtful:
+            lines.append(
+                f"{column.name} has few episodes, few seeds or is biased on: {', '.join(doubtful)}."
+            )
+        lines += [f"{column.name}: {note}." for note in column.notes]
+    if test == "permutation" and tested:
+        least = min(smallest_p(*row.seeds) for row in tested)
+        if least * len(tested) >= ALPHA:
+            lines.append(
+                f"With so few seeds a permutation test gives no p below {least:.2g}, after Holm "
+                f"over {len(tested)} games {min(1.0, least * len(tested)):.2g}: it may decide no "
+                "single game. Use --test welch, more seeds or fewer --games."
+            )
+    return lines
+
+
+def grid(comparison: Comparison) -> Grid:
+    """Lays the comparison out for printing."""
+
+    def shown(value: float, low: float, high: float, digits: int) -> Cell:
+        text = f"{value:+.{digits}f}" if np.isfinite(value) else "–"
+        span = f"[{low:+.{digits}f}, {high:+.{digits}f}]" if np.isfinite(low) else ""
+        return Cell(text, span, value=value)
+
+    body = []
+    for row in comparison.rows:
+        change = row.difference
+        digits = 0 if max(abs(row.a), abs(row.b)) >= 100 else 1
+        body.append(
+            [
+                Cell(games.title(row.game)),
+                Cell(number(row.a), value=row.a),
+                Cell(number(row.b), value=row.b),
+                shown(change.value, change.low, change.high, digits),
+                Cell(_p(change.p), value=change.p),
+                Cell(_p(row.corrected), value=row.corrected),
+                Cell(row.verdict, bold=row.verdict != "undecided"),
+            ]
+        )
+    foot = []
+    for name, estimate in comparison.aggregates.items():
+        cell = shown(estimate.value, estimate.low, estimate.high, 3)
+        foot.append([Cell(TITLES[name]), Cell(""), Cell(""), cell, *[Cell("")] * 3])
+    better = comparison.improvement
+    value, _, span = str(better).partition(" ")
+    won = Cell(value if better.low != better.low else f"{better.value:.2f}", span)
+    verdict = Cell(comparison.verdict, bold=comparison.verdict != "undecided")
+    foot.append([Cell("P(improvement)"), Cell(""), Cell(""), won, Cell(""), Cell(""), verdict])
+    counts = ", ".join(
+        f"{sum(row.verdict == name for row in comparison.rows)} {name}"
+        for name in ("better", "worse", "undecided")
+    )
+    header = ["Game", comparison.a, comparison.b, "Difference", "p", "p (Holm)", "Verdict"]
+    title = f"{comparison.b} against {comparison.a}: overall {comparison.verdict}; games: {counts}"
+    return Grid(title, header, [body, foot], comparison.notes)
+
+
+def _p(value: float) -> str:
+    if not np.isfinite(value):
+        return "–"
+    return f"{value:.3f}" if value >= 0.001 else "<0.001"
+
+
+def records(comparison: Comparison) -> list[dict]:
+    """Returns games, aggregates and P(improvement) as flat records, for CSV and JSON."""
+
+    def record(row: str, kind: str, value: float, low: float, high: float, **more: object) -> dict:
+        blank = dict.fromkeys(("a", "b", "p", "p_holm", "verdict", "seeds_a", "seeds_b"))
+        return {"row": row, "kind": kind, "difference": value, "low": low, "high": high} | (
+            blank | more
+        )
+
+    found = []
+    for row in comparison.rows:
+        change = row.difference
+        found.append(
+            record(
+                row.game,
+                "game",
+                change.value,
+                change.low,
+                change.high,
+                a=row.a,
+                b=row.b,
+                p=change.p,
+                p_holm=row.corrected,
+                verdict=row.verdict,
+                seeds_a=row.seeds[0],
+                seeds_b=row.seeds[1],
+            )
+        )
+    for name, estimate in comparison.aggregates.items():
+        found.append(record(name, "aggregate", estimate.value, estimate.low, estimate.high))
+    better = comparison.improvement
+    found.append(
+        record(
+            "probability_of_improvement",
+            "overall",
+            better.value,
+            better.low,
+            better.high,
+            verdict=comparison.verdict,
+        )
+    )
+    return found

@@ -1,0 +1,103 @@
+"""Differences between the configs of two sets of run folders, key by key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from embodied.checkpoint.files import CorruptFile, read_regular
+from scores.folders import MAX_CONFIG, config_file
+from scores.grid import Cell, Grid
+from scores.load import Group
+from scores.records import Problem
+
+MOST = 10  # configs read of one side: parsing one takes tens of milliseconds
+
+
+def differences(a: Group, b: Group) -> tuple[Grid | None, list[Problem]]:
+    """Compares the configs behind two groups.
+
+    Args:
+      a, b: groups from run folders; anything else has no config.
+
+    Returns:
+      A grid with one row for each key whose values differ (None: not both have configs), and
+      what could not be read.
+    """
+    problems: list[Problem] = []
+    sides = [_values(group, problems) for group in (a, b)]
+    if not all(sides):
+        return None, problems
+    left, right = sides
+    keys = sorted(key for key in {*left, *right} if left.get(key) != right.get(key))
+    rows = [[Cell(key), Cell(_text(left, key)), Cell(_text(right, key))] for key in keys]
+    notes = ["–: the config has no such key."]
+    if not rows:
+        notes = ["The configs are equal."]
+    if max(len(a.runs), len(b.runs)) > MOST:
+        notes.append(f"Read from {MOST} runs of each side, spread over all.")
+    return Grid("Config differences", ["Key", a.name, b.name], [rows], notes), problems
+
+
+def _values(group: Group, problems: list[Problem]) -> dict[str, list[Any]]:
+    """Returns the different values of each key over a group's runs, in order of appearance."""
+    folders = [Path(run.path) for run in group.runs]
+    folders = [folder for folder in folders if folder.is_dir()]
+    step = max(1, -(-len(folders) // MOST))
+    found: dict[str, list[Any]] = {}
+    for folder in folders[::step]:
+        file = config_file(folder)
+        try:
+            flat = flatten(_parse(file))
+        except ValueError as error:
+            problems.append(Problem(str(file), str(error)))
+            continue
+        for key, value in flat.items():
+            if value not in found.setdefault(key, []):
+                found[key].append(value)
+    return found
+
+
+def _parse(file: Path) -> Any:
+    from embodied.core.foreign_yaml import load_foreign  # Lazy: only this verb needs ruamel.
+
+    try:
+        return load_foreign(read_regular(file, MAX_CONFIG).decode("utf-8"))
+    except CorruptFile as error:
+        raise ValueError(f"{error}; no config is") from error
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"cannot be read as YAML ({reason})") from error
+
+
+def flatten(config: Any) -> dict[str, Any]:
+    """Flattens nested mappings: {'a': {'b': 1}} -> {'a.b': 1}; lists are values.
+
+    Raises:
+      ValueError: no mapping.
+    """
+    if not isinstance(config, dict):
+        raise ValueError("expected a mapping of keys to values")
+    flat: dict[str, Any] = {}
+    pending: list[tuple[str, Any]] = [("", config)]
+    while pending:
+        prefix, node = pending.pop()
+        for key, value in node.items():
+            name = f"{prefix}{key}"
+            if isinstance(value, dict) and value:
+                pending.append((name + ".", value))
+            else:
+                flat[name] = value
+    return flat
+
+
+def _text(values: dict[str, list[Any]], key: str) -> str:
+    if key not in values:
+        return "–"
+    shown = ", ".join(str(value) for value in values[key])
+    return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
+def records(grid: Grid) -> list[dict[str, str]]:
+    """Returns the differences as flat records, for JSON."""
+    return [dict(zip(("key", "a", "b"), (cell.text for cell in row))) for row in grid.blocks[0]]

@@ -1,0 +1,220 @@
+"""Sources, as named on the command line, to groups of runs: one group is one column."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from embodied.checkpoint.storage import fetch_records, is_url
+from embodied.core.errors import UserError, nearest
+from scores import games
+from scores.folders import find_runs, read_folder
+from scores.formats import read_file, stem
+from scores.read import MAX_GAMES, MAX_SEEDS
+from scores.records import Problem, Run, printable, problems_of
+
+HELP = (
+    "run folder (or a folder of them, nested; also s3:// and the like), score file (upstream's "
+    "scores.json.gz, HarmonyDream's {steps, score} JSON, CSV), or published column paper:NAME "
+    "(paper:all for every one). NAME=SOURCE names the column; SOURCE::METHOD takes one method of "
+    "several"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """What becomes one column.
+
+    Attributes:
+      name: the column's heading.
+      runs: one for each game and seed; empty for a published column.
+      published: the published column, which has means only, instead of runs.
+    """
+
+    name: str
+    runs: tuple[Run, ...] = ()
+    published: games.Published | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """One method of one source, before sources are joined."""
+
+    method: str
+    label: str = ""  # NAME= of the command line
+    home: str = ""  # the file, which keeps its methods apart; empty for folders
+    runs: tuple[Run, ...] = ()
+    published: games.Published | None = None
+
+    def name(self, homes: set[str]) -> str:
+        """Returns the column's heading, given the homes of all parts of this method."""
+        if self.label or not self.home or len(homes) == 1:
+            return printable(self.label or self.method)
+        short = stem(Path(self.home))
+        alike = [home for home in homes if home and stem(Path(home)) == short]
+        return printable(f"{self.method} ({short if len(alike) == 1 else self.home})")
+
+
+def load(
+    sources: Sequence[str], only: Sequence[str] | None = None
+) -> tuple[list[Group], list[Problem]]:
+    """Reads sources into groups of runs.
+
+    Runs of one method from several folders form one group, so `runs/*` works; files keep to
+    themselves, and share a group only when they are given the same NAME.
+
+    Args:
+      sources: see `HELP`.
+      only: canonical names of the games to keep; None: all.
+
+    Returns:
+      The groups in the order of the sources, and what was wrong with their files.
+
+    Raises:
+      UserError: no such path, column or method, or nothing could be read at all.
+    """
+    problems: list[Problem] = []
+    parts = [part for source in sources for part in _read(source, problems)]
+    homes: dict[str, set[str]] = {}
+    for part in parts:
+        homes.setdefault(part.method, set()).add(part.home)
+    columns: dict[str, list[_Part]] = {}
+    for part in parts:
+        columns.setdefault(part.name(homes[part.method]), []).append(part)
+    if not columns:
+        found = "".join(f"\n  {problem}" for problem in problems)
+        raise UserError(f"no scores could be read{found}\nA source is a {HELP}.")
+    groups = [_group(name, members, only, problems) for name, members in columns.items()]
+    return groups, problems
+
+
+def load_pair(
+    sources: Sequence[str], only: Sequence[str] | None
+) -> tuple[list[Group], list[Problem]]:
+    """Loads A and B apart, each one column, with names that differ.
+
+    Raises:
+      UserError: one of them holds several methods.
+    """
+    pair: list[Group] = []
+    problems: list[Problem] = []
+    for source in sources:
+        groups, faults = load([source], only)
+        problems += faults
+        if len(groups) > 1:
+            names = ", ".join(group.name for group in groups)
+            raise UserError(f"{source} holds several methods: {names}. Take one: {source}::METHOD")
+        pair += groups
+    if pair[0].name == pair[1].name:
+        pair = [
+            dataclasses.replace(group, name=f"{group.name} ({source})")
+            for group, source in zip(pair, sources)
+        ]
+        if pair[0].name == pair[1].name:  # A source against itself: a dry run of a CI job.
+            pair[1] = dataclasses.replace(pair[1], name=pair[1].name + " again")
+    return pair, problems
+
+
+def _group(
+    name: str, parts: list[_Part], only: Sequence[str] | None, problems: list[Problem]
+) -> Group:
+    """Joins the parts of one column; reports seeds that come twice and games that are missing."""
+    if any(part.published for part in parts):
+        if any(part.runs for part in parts):
+            raise UserError(f"{name}: a published column has no runs to join others with")
+        return Group(name, published=_restricted(parts[0].published, only))
+    kept: dict[tuple[str, int | str], Run] = {}
+    seeds: Counter[str] = Counter()
+    reasons: dict[str, list[str]] = {}
+    for run in (run for part in parts for run in part.runs if not only or run.game in only):
+        key = (run.game, run.seed)
+        reason = None
+        if key in kept:
+            first = kept[key].path
+            reason = f"seed {run.seed} comes twice, used is " + (
+                "the first" if first == run.path else first
+            )
+        elif seeds[run.game] >= MAX_SEEDS:
+            reason = f"more than {MAX_SEEDS} seeds, left out"
+        elif run.game not in seeds and len(seeds) >= MAX_GAMES:
+            reason = f"more than {MAX_GAMES} games in a column, left out"
+        if reason:
+            reasons.setdefault(run.path, []).append(f"{run.game}: {reason}")
+            continue
+        kept[key] = run
+        seeds[run.game] += 1
+    for path, found in reasons.items():
+        problems += problems_of(path, found)
+    wanted = only or games.atari100k()
+    missing = [game for game in wanted if game not in seeds]
+    if missing and (only or len(missing) < len(wanted)):
+        where = ", ".join(dict.fromkeys(part.home for part in parts if part.home)) or name
+        problems.append(
+            Problem(where, f"{len(missing)} of {len(wanted)} games missing: {', '.join(missing)}")
+        )
+    return Group(name, tuple(kept.values()))
+
+
+def _restricted(
+    column: games.Published | None, only: Sequence[str] | None
+) -> games.Published | None:
+    """Returns a published column of some games; what was printed for all 26 is then void."""
+    if column is None or not only:
+        return column
+    scores = {game: score for game, score in column.scores.items() if game in only}
+    return dataclasses.replace(column, scores=scores, printed={})
+
+
+def _read(source: str, problems: list[Problem]) -> list[_Part]:
+    """Reads one SOURCE; what is wrong with its files goes to `problems`."""
+    label, where = "", source
+    if "=" in source and not Path(source).exists():
+        label, where = source.split("=", 1)
+    method = ""
+    if "::" in where and not Path(where).exists():
+        where, method = where.rsplit("::", 1)
+    if where.startswith("paper:") or (where in games.published() and not Path(where).exists()):
+        return _published(where, label)
+    path = fetch_records(where) if is_url(where) else Path(where).expanduser()
+    if path.is_dir():
+        home, found = "", [read_folder(folder) for folder in find_runs(path)]
+        if not found:
+            problems.append(Problem(where, "no run folder in it (config.yaml, episodes.jsonl)"))
+    elif path.is_file():
+        home, found = where, [read_file(path)]
+    else:
+        raise UserError(f"no such source: {where!r}. A source is a {HELP}.")
+    problems += [problem for _, complaints in found for problem in complaints]
+    methods: dict[str, list[Run]] = {}
+    for run in (run for runs, _ in found for run in runs):
+        methods.setdefault(run.method, []).append(run)
+    if method:
+        if methods and method not in methods:
+            raise UserError(
+                f"{where} has no method {method!r}, only {', '.join(methods)}"
+                f"{nearest(method, methods)}"
+            )
+        methods = {name: runs for name, runs in methods.items() if name == method}
+    if label and len(methods) > 1:
+        raise UserError(
+            f"{source!r} names one column, but {where} holds the methods {', '.join(methods)}: "
+            f"take one with {label}={where}::METHOD"
+        )
+    return [_Part(name, label, home, tuple(runs)) for name, runs in methods.items()]
+
+
+def _published(where: str, label: str) -> list[_Part]:
+    known = games.published()
+    name = where.removeprefix("paper:")
+    if name == "all":
+        names = [column for column in known if column not in ("random", "human")]
+    elif name in known:
+        names = [name]
+    else:
+        raise UserError(
+            f"no published column {where!r}; there are paper:all and "
+            f"{', '.join('paper:' + column for column in known)}{nearest(name, known)}"
+        )
+    return [_Part(f"paper:{column}", label, published=known[column]) for column in names]

@@ -1,0 +1,195 @@
+"""Where a run lies among the seeds of other curves: inside, above or below all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from embodied.core.errors import UserError
+from scores import games
+from scores.grid import Cell, Grid, number
+from scores.load import Group
+from scores.records import UNKNOWN, Run, Series
+from scores.style import GREY, look, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INSIDE, ABOVE, BELOW, NOWHERE = "inside", "above", "below", ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One evaluation of a run, among seeds at the same frame.
+
+    Attributes:
+      frame: environment frames.
+      score: mean over the episodes of the evaluation.
+      episodes: their number, or UNKNOWN.
+      low, mean, high: of the seeds' scores there; NaN where not every seed reaches.
+      where: `inside` ([low, high]), `above`, `below`, or empty where seeds are lacking.
+    """
+
+    frame: float
+    score: float
+    episodes: int
+    low: float
+    mean: float
+    high: float
+    where: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """A run and its points."""
+
+    run: Run
+    method: str  # the name of its group
+    name: str  # of the seeds' group
+    seeds: tuple[Run, ...]
+    points: tuple[Point, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What the points say, in words."""
+        count = Counter(point.where for point in self.points)
+        total = len(self.points) - count[NOWHERE]
+        found = ", ".join(f"{where} at {count[where]}" for where in (INSIDE, ABOVE, BELOW))
+        k = len(self.seeds)
+        lacking = f"; {count[NOWHERE]} more beyond their frames" if count[NOWHERE] else ""
+        return (
+            f"{self.method}, {games.title(self.run.game)}, seed {self.run.seed}, among the "
+            f"{k} seeds of {self.name}: {found} of {total} evaluations{lacking}. One more seed of "
+            f"the same kind is expected to be inside at {(k - 1) / (k + 1):.0%} of them; "
+            "evaluations of one run are not independent."
+        )
+
+
+def place(groups: Sequence[Group], among: Group) -> list[Placed]:
+    """Places the runs of groups among the seeds of another one, game by game.
+
+    A seed that has no point at the frame of an evaluation counts with the straight line between
+    its neighbouring points.
+
+    Args:
+      groups: of the runs to place; those without evaluations are left out.
+      among: with curves of several seeds.
+
+    Raises:
+      UserError: when no run has an evaluation, or there are no seeds of its game.
+    """
+    if among.published:
+        raise UserError(f"{among.name} has final scores only; placing a run needs curves of seeds")
+    runs = [(group.name, run) for group in groups for run in group.runs if len(run.evals)]
+    if not runs:
+        raise UserError("no run has an evaluation yet: nothing to place")
+    placed = []
+    for method, run in runs:
+        seeds = tuple(other for other in among.runs if other.game == run.game and len(_of(other)))
+        if seeds:
+            points = tuple(_points(run.evals, seeds))
+            placed.append(Placed(run, method, among.name, seeds, points))
+    if not placed:
+        wanted = ", ".join(sorted({games.title(run.game) for _, run in runs}))
+        raise UserError(f"{among.name} has no curve of {wanted}")
+    return placed
+
+
+def grid(placed: Placed) -> Grid:
+    """Lays out a table of a run's evaluations, with the sentence below."""
+    seeds = len(placed.seeds)
+    header = ["Frames", "Score", "Episodes", "Lowest", f"Mean of {seeds}", "Highest", "Run is"]
+    rows = [
+        [
+            Cell(f"{point.frame:,.0f}"),
+            Cell(number(point.score)),
+            Cell("–" if point.episodes == UNKNOWN else str(point.episodes)),
+            *(Cell(number(value)) for value in (point.low, point.mean, point.high)),
+            Cell(point.where or "–"),
+        ]
+        for point in placed.points
+    ]
+    run = placed.run
+    title = f"{placed.method} seed {run.seed} on {games.title(run.game)}, among {placed.name}"
+    return Grid(title, header, [rows], [placed.sentence])
+
+
+def records(placed: Sequence[Placed]) -> list[dict[str, Any]]:
+    """Returns a record for each evaluation."""
+    return [
+        {
+            "method": each.method, "game": each.run.game, "seed": each.run.seed,
+            "among": each.name,
+            **{k: None if v != v else v for k, v in dataclasses.asdict(point).items()},
+        }
+        for each in placed
+        for point in each.points
+    ]  # fmt: skip
+
+
+def figure(placed: Sequence[Placed]) -> Figure:
+    """Draws a panel a game: the seeds thin with the band between them, the runs over it."""
+    names = list(dict.fromkeys(each.run.game for each in placed))
+    across = min(3, len(names))
+    down = math.ceil(len(names) / across)
+    with styled():
+        made = new_figure(4.6 if across == 1 else 3.2 * across, 3.0 * down + 0.3)
+        panels = made.subplots(down, across, squeeze=False).ravel()
+        for axes in panels[len(names) :]:
+            axes.set_visible(False)
+        for axes, game in zip(panels, names):
+            here = [each for each in placed if each.run.game == game]
+            label = f"{here[0].name}: {len(here[0].seeds)} seeds"
+            for seed in here[0].seeds:
+                curve = _of(seed)
+                axes.plot(curve.frames, curve.scores, color=GREY, linewidth=0.7, alpha=0.7)
+            frames = np.unique(np.concatenate([_of(seed).frames for seed in here[0].seeds]))
+            values = _at(frames, here[0].seeds)
+            axes.fill_between(
+                frames, values.min(0), values.max(0), color=GREY, alpha=0.18, linewidth=0,
+                label=label,
+            )  # fmt: skip
+            for index, each in enumerate(here):
+                curve, name = each.run.evals, f"{each.method} seed {each.run.seed}"
+                drawn = look(index)
+                axes.plot(curve.frames, curve.scores, label=name, markersize=3, **drawn)
+            axes.set_title(games.title(game))
+            axes.set_xlabel("Environment frames")
+            axes.set_ylabel("Score of evaluations")
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}K" if value else "0")
+            axes.legend(fontsize=7)
+    return made
+
+
+def _of(run: Run) -> Series:
+    return run.evals if len(run.evals) else run.trains
+
+
+def _at(frames: np.ndarray, seeds: Sequence[Run]) -> np.ndarray:
+    """Returns the seeds' scores at frames, `[S, P]`; NaN beyond a seed's own."""
+    curves = [_of(seed) for seed in seeds]
+    return np.stack(
+        [np.interp(frames, c.frames, c.scores, left=np.nan, right=np.nan) for c in curves]
+    )
+
+
+def _points(evals: Series, seeds: Sequence[Run]) -> list[Point]:
+    values = _at(evals.frames, seeds)
+    found = []
+    for frame, score, episodes, there in zip(evals.frames, evals.scores, evals.episodes, values.T):
+        low, high = float(there.min()), float(there.max())  # NaN if any is.
+        mean = float(there.mean())
+        where = _where(float(score), low, high)
+        found.append(Point(float(frame), float(score), int(episodes), low, mean, high, where))
+    return found
+
+
+def _where(score: float, low: float, high: float) -> str:
+    if low != low:
+        return NOWHERE
+    return BELOW if score < low else ABOVE if score > high else INSIDE

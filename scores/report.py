@@ -1,0 +1,151 @@
+"""The report: tables and figures in one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import html
+import io
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from embodied.core.errors import UserError
+from scores import compare, configs, figures, forest, games, grid, table
+from scores.load import Group
+from scores.page import TEMPLATE
+from scores.protocol import PROTOCOLS, Column
+from scores.records import Problem
+from scores.style import write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Nothing from elsewhere: the page works from a mail attachment and loads nothing.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+
+def page(
+    groups: Sequence[Group],
+    columns: Sequence[Column],
+    problems: Sequence[Problem],
+    frames: float | None = None,
+    band: str = "sd",
+    only: Sequence[str] | None = None,
+) -> str:
+    """Makes the page: table, aggregates, curves, comparisons, faults of the files.
+
+    Args:
+      groups, columns: the same methods, in the same order.
+      problems: what was wrong with the files.
+      frames, band: see `figures.learning_curves`.
+      only: the games of the table, None for all.
+    """
+    made = table.build(columns, only=only)
+    sections = [
+        _section("scores", "Scores of each game", grid.as_html(table.grid(made))),
+        _section(
+            "aggregates",
+            "Aggregates",
+            _figure("Human-normalised aggregates with 95% intervals", lambda: figures.bars(made)),
+            '<div class="pair">',
+            _figure("Performance profiles", lambda: figures.profiles(columns)),
+            _figure(
+                "Sample efficiency: interquartile mean over training",
+                lambda: figures.efficiencies(groups, columns, frames),
+            ),
+            "</div>",
+        ),
+        _section(
+            "curves",
+            "Learning curves",
+            _figure(
+                "Learning curves of every game",
+                lambda: figures.learning_curves(groups, columns, frames, band),
+            ),
+        ),
+        *_comparisons(groups, columns),
+        _section("methods", "How to read this", _methods(columns)),
+        _section("files", "Files", _faults(problems)),
+    ]
+    names = ", ".join(column.name for column in columns)
+    content = {
+        "policy": POLICY,
+        "title": html.escape(f"Scores: {names}"),
+        "summary": html.escape(_summary(columns)),
+        "sections": "\n".join(section for section in sections if section),
+    }
+    text = TEMPLATE
+    for key, value in content.items():
+        text = text.replace(f"<!--{key}-->", value)
+    return text
+
+
+def _summary(columns: Sequence[Column]) -> str:
+    measured = [column for column in columns if not column.published]
+    runs = sum(len(column.of(game)) for column in measured for game in column.games)
+    return (
+        f"{', '.join(column.name for column in columns)}. {runs} scored runs, "
+        f"columns of published means: {len(columns) - len(measured)}."
+    )
+
+
+def _section(name: str, heading: str, *content: str) -> str:
+    body = "\n".join(part for part in content if part)
+    return f'<section id="{name}"><h2>{html.escape(heading)}</h2>{body}</section>' if body else ""
+
+
+def _figure(caption: str, draw: Callable[[], Figure]) -> str:
+    """Draws a figure into the page, or says why there is none."""
+    try:
+        figure = draw()
+    except UserError as error:
+        return f"<p>{html.escape(f'{caption}: {error}')}.</p>"
+    data = io.BytesIO()
+    write(figure, data, ".svg")
+    source = "data:image/svg+xml;base64," + base64.b64encode(data.getvalue()).decode()
+    label = html.escape(caption)
+    return f'<figure><img alt="{label}" src="{source}"><figcaption>{label}</figcaption></figure>'
+
+
+def _comparisons(groups: Sequence[Group], columns: Sequence[Column]) -> list[str]:
+    """Compares every measured column with the first one."""
+    pairs = [pair for pair in zip(groups, columns) if pair[0].runs]
+    sections = []
+    for number, (group, column) in enumerate(pairs[1:]):
+        baseline, first = pairs[0]
+        heading = f"{column.name} against {first.name}"
+        try:
+            found = compare.compare(first, column)
+        except UserError as error:
+            text = f"<p>{html.escape(str(error))}</p>"
+            sections.append(_section(f"diff-{number}", heading, text))
+            continue
+        keys, _ = configs.differences(baseline, group)
+        sections.append(
+            _section(
+                f"diff-{number}",
+                heading,
+                grid.as_html(compare.grid(found)),
+                _figure(heading, functools.partial(forest.forest, found)),
+                grid.as_html(keys) if keys else "",
+            )
+        )
+    return sections
+
+
+def _methods(columns: Sequence[Column]) -> str:
+    lines = [f"{name}: {what}." for name, what in PROTOCOLS.items()]
+    lines += [
+        "All steps are environment frames. Human-normalised: (score − random)/(human − random).",
+        "IQM: mean of the middle half of all runs of all games. Optimality gap: how far runs fall "
+        "short of human level. Intervals: 95%, percentile bootstrap stratified by game.",
+    ]
+    if any(column.published for column in columns):
+        lines.append(f"Published columns: {games.source()}.")
+    return "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>"
+
+
+def _faults(problems: Sequence[Problem]) -> str:
+    if not problems:
+        return "<p>Every file was read without fault.</p>"
+    return "<ul>" + "".join(f"<li>{html.escape(str(fault))}</li>" for fault in problems) + "</ul>"

@@ -1,0 +1,146 @@
+"""What a job has reached, from its run folders alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from embodied.checkpoint.manifest import unseal
+from embodied.core.errors import UserError
+from sweeps.plan import Job
+
+_TAIL = 2**18  # Bytes of metrics.jsonl in which the last evaluation is looked for.
+
+
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """What the newest checkpoints of a job hold.
+
+    Args:
+      step: agent step of the checkpoint; -1 where there is none.
+      done: whether the job is finished.
+      frozen: seeds that take no further part, with the reasons.
+    """
+
+    step: int
+    done: bool
+    frozen: dict[int, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far a job is and how fast.
+
+    Args:
+      step: agent steps of each seed.
+      rate: agent steps a second of each seed, over all the time that it ran; 0 if not known.
+      updates_rate: updates a second of each seed, lately.
+      time: when that was last recorded, in seconds since 1970.
+      returns: mean return of the last evaluation, over seeds; None before the first.
+      repeat: frames for each agent step; 0 if not known.
+    """
+
+    step: int = 0
+    rate: float = 0.0
+    updates_rate: float = 0.0
+    time: float = 0.0
+    returns: float | None = None
+    repeat: int = 0
+
+
+def saved(job: Job, root: Path) -> Saved:
+    """Looks into the newest checkpoint's manifests; the files they name are not verified.
+
+    Args:
+      job: the job.
+      root: the sweep's folder.
+    """
+    folder = root / job.folder / "checkpoints"
+    names = folder.glob("*.json") if job.population else folder.glob("*/manifest.json")
+    found = sorted((p.stem if job.population else p.parent.name for p in names), reverse=True)
+    for name in found:
+        try:
+            paths = [run / "checkpoints" / name / "manifest.json" for run in job.runs(root)]
+            states = [unseal(path, {"state": dict})["state"] for path in paths]
+            frozen = {
+                seed: str(state["frozen"])
+                for seed, state in zip(job.seeds, states)
+                if state["frozen"]
+            }
+            going = [state for state in states if not state["frozen"]] or states
+            step = min(int(state["step"]) for state in going)
+            pending = any(state["pending"] for state in going)
+            return Saved(step, step >= job.steps and not pending, frozen)
+        except (OSError, UserError, KeyError, TypeError, ValueError):
+            continue  # Being replaced at this moment, or damaged: an older one will do.
+    return Saved(-1, False, {})
+
+
+def measure(job: Job, root: Path) -> Progress:
+    """Reads the records of a job's seeds.
+
+    Args:
+      job: the job.
+      root: the sweep's folder.
+    """
+    runs = job.runs(root)
+    # Frozen seeds write no more, the others write alike.
+    lines = max((_records(_read(run / "timing.jsonl")) for run in runs), key=_newest)
+    steps = seconds = 0.0
+    for line in lines:
+        total = float(line.get("seconds/total") or 0)
+        steps += float(line.get("steps_per_second") or 0) * total
+        seconds += total
+    last = lines[-1] if lines else {}
+    evaluations = [found for run in runs if (found := _evaluation(run))]
+    means = [line["eval/return"] for line in evaluations if line["eval/return"] is not None]
+    counts = [line for line in evaluations if line.get("step")]
+    return Progress(
+        step=int(last.get("step", 0)),
+        rate=steps / seconds if seconds else 0.0,
+        updates_rate=float(last.get("updates_per_second") or 0),
+        time=float(last.get("time") or 0),
+        returns=sum(means) / len(means) if means else None,
+        repeat=round(counts[-1]["frame"] / counts[-1]["step"]) if counts else 0,
+    )
+
+
+def _newest(lines: list[dict[str, Any]]) -> int:
+    return int(lines[-1].get("step", 0)) if lines else -1
+
+
+def tail(path: Path, count: int) -> list[str]:
+    """Returns the last lines of a text file; none where there is no file."""
+    return _read(path, 2**14).decode(errors="replace").splitlines()[-count:]
+
+
+def _evaluation(run: Path) -> dict[str, Any] | None:
+    """Returns the last line of metrics.jsonl with an evaluation."""
+    lines = _read(run / "metrics.jsonl", _TAIL).splitlines()
+    wanted = [line for line in lines if b'"eval/return"' in line]
+    found = _records(wanted[-1]) if wanted else []
+    return found[-1] if found else None
+
+
+def _records(data: bytes) -> list[dict[str, Any]]:
+    """Returns the lines that are whole."""
+    found = []
+    for line in data.splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return [line for line in found if isinstance(line, dict)]
+
+
+def _read(path: Path, most: int | None = None) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            if most is not None:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+            return file.read()
+    except OSError:
+        return b""

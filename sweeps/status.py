@@ -1,0 +1,153 @@
+"""How a sweep stands: a table of jobs, the time left."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from sweeps import progress, states
+from sweeps.plan import Job
+from sweeps.progress import Progress
+from sweeps.states import JobState, States
+
+# Seconds since its last record after which a run that no sweep started counts as stopped.
+STALE = 900.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One job as it stands.
+
+    Args:
+      job: the job.
+      state: what the engine knows of it.
+      progress: what it has reached.
+    """
+
+    job: Job
+    state: JobState
+    progress: Progress
+
+    @property
+    def left(self) -> int:
+        """Agent steps that are still to be done."""
+        finished = self.state.state == states.FINISHED
+        return 0 if finished else max(0, self.job.steps - self.progress.step)
+
+
+def rows(root: Path, jobs: Sequence[Job]) -> list[Row]:
+    """Reads states and records.
+
+    Args:
+      root: the sweep's folder.
+      jobs: of the plan.
+    """
+    store = States(root)
+    return [_row(root, job, store.read(job)) for job in jobs]
+
+
+def _row(root: Path, job: Job, state: JobState) -> Row:
+    found = progress.measure(job, root)
+    if state.gone:
+        state = dataclasses.replace(state, state=states.STOPPED, reason="its process is gone")
+    if state.state != states.FINISHED and progress.saved(job, root).done:
+        state = dataclasses.replace(state, state=states.FINISHED)
+    elif not state.time and found.time:  # Started by hand, or by another scheduler.
+        going = time.time() - found.time < STALE
+        state = dataclasses.replace(state, state=states.RUNNING if going else states.STOPPED)
+    if state.state == states.FINISHED:
+        found = dataclasses.replace(found, step=job.steps)
+    return Row(job, state, found)
+
+
+def seconds_left(table: Sequence[Row]) -> float | None:
+    """Returns the time that the jobs which run now take for the rest, None if not known.
+
+    As many jobs as run now go on side by side, each as fast as it did so far; one that has not
+    begun is as fast as the mean. No job is done before the slowest running one is.
+
+    Args:
+      table: all jobs.
+    """
+    running = [row for row in table if row.state.state == states.RUNNING]
+    rates = [row.progress.rate for row in table if row.progress.rate > 0]
+    open_rows = [row for row in table if row.left and row.state.state != states.FAILED]
+    if not open_rows:
+        return 0.0
+    if not running or not rates:
+        return None
+    mean = sum(rates) / len(rates)
+    times = {id(row): row.left / (row.progress.rate or mean) for row in open_rows}
+    longest = max((times.get(id(row), 0.0) for row in running), default=0.0)
+    return max(longest, sum(times.values()) / len(running))
+
+
+def text(table: Sequence[Row]) -> str:
+    """Lays the table out, with a line of totals below it.
+
+    Args:
+      table: all jobs.
+    """
+    head = ["method", "task", "seeds", "state", "steps", "", "updates/s", "left", "return", ""]
+    cells = [head, *(_cells(row) for row in table)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    right = {4, 5, 6, 7, 8}
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        ).rstrip()
+        for row in cells
+    ]
+    return "\n".join([*lines, "", totals(table)])
+
+
+def totals(table: Sequence[Row]) -> str:
+    """Returns the line of totals: jobs by state, progress, rate and time left."""
+    counts = Counter(row.state.state for row in table)
+    shown = [f"{counts[state]} {state}" for state in states.EVERY if counts[state]]
+    members = [len(row.job.seeds) for row in table]
+    every = sum(row.job.steps * n for row, n in zip(table, members))
+    left = sum(row.left * n for row, n in zip(table, members))
+    rate = sum(
+        row.progress.updates_rate * n
+        for row, n in zip(table, members)
+        if row.state.state == states.RUNNING
+    )
+    done = f"{1 - left / every:.1%} of all steps" if every else "nothing to do"
+    return f"{', '.join(shown)}; {done}, {rate:.1f} updates/s, ETA {duration(seconds_left(table))}"
+
+
+def duration(seconds: float | None) -> str:
+    """Returns a time as `2d 03h`, `3h 07m` or `4m 09s`; a dash when it is not known."""
+    if seconds is None:
+        return "-"
+    whole = int(seconds)
+    days, hours, minutes = whole // 86400, whole // 3600, whole // 60
+    if days:
+        return f"{days}d {hours % 24:02d}h"
+    return f"{hours}h {minutes % 60:02d}m" if hours else f"{minutes}m {whole % 60:02d}s"
+
+
+def _cells(row: Row) -> list[str]:
+    job, found, running = row.job, row.progress, row.state.state == states.RUNNING
+    rate = found.updates_rate * len(job.seeds)
+    note = row.state.reason
+    if running:
+        device = row.state.device and f"gpu {row.state.device}"
+        note = " ".join(filter(None, [row.state.host, device]))
+    return [
+        job.method,
+        job.task,
+        ",".join(map(str, job.seeds)),
+        row.state.state,
+        f"{found.step:,}/{job.steps:,}",
+        f"{found.step / job.steps:.0%}",
+        f"{rate:.1f}" if running and rate else "",
+        duration(row.left / found.rate) if running and found.rate else "",
+        "" if found.returns is None else f"{found.returns:.1f}",
+        note,
+    ]

@@ -1,0 +1,145 @@
+"""Blocks and flags to typed configurations; mistakes name what was meant."""
+
+import pytest
+
+from embodied.core.errors import UserError
+from harmony_dreamerv3 import config as configs
+from harmony_dreamerv3.config import overrides
+
+
+@pytest.mark.parametrize("name", list(configs.blocks()))
+def test_every_block_builds(name):
+    assert configs.make([name]).jax.precision == "float32"
+
+
+def test_atari100k():
+    c = configs.make(["atari100k", "harmony"])
+    assert (c.rssm.deter, c.rssm.units, c.encoder.cnn_depth, c.actor.layers) == (512, 512, 32, 2)
+    assert c.run.train_ratio == 1024 and c.batch_size * c.batch_length == 1024
+    assert c.balance.method == "harmony" and c.balance.dyn_regularizer == "released"
+    assert c.env["atari"]["timeout_is_terminal"] is True
+    assert c.model_opt.lr == 1e-4 and c.critic_opt.eps == 1e-5 and c.actent == 3e-4
+
+
+def test_flags_are_parsed_as_the_type_of_their_key():
+    flags = overrides.parse_flags(
+        ["--run.steps", "1e5", "--harmony", "True", "--encoder.mlp_keys=$^", "--seed", "3",
+         "--grad_heads", "decoder", "reward", "--actent", "1e-3", "--run.env_process", "true"]
+    )  # fmt: skip
+    c = configs.make((), flags)
+    assert c.run.steps == 100_000 and isinstance(c.run.steps, int)
+    assert c.balance.method == "harmony" and c.encoder.mlp_keys == "$^" and c.seed == 3
+    assert c.grad_heads == ("decoder", "reward") and c.actent == 1e-3
+    assert c.run.env_process is True
+
+
+def test_harmony_is_short_for_the_method():
+    assert configs.make((), {"harmony": "True"}).balance.method == "harmony"
+    assert configs.make(["harmony"], {"harmony": "False"}).balance.method == "fixed"
+
+
+def test_regular_expressions_set_every_key_they_match_from_the_start():
+    c = configs.make((), {r".*\.layers": 7, "critic.layers": 2})
+    assert (c.actor.layers, c.reward_head.layers, c.critic.layers) == (7, 7, 2)
+    assert c.encoder.mlp_layers != 7
+    assert configs.make((), {r"(encoder|decoder)\.cnn_depth": 8}).decoder.cnn_depth == 8
+
+
+def test_open_mappings_take_new_keys():
+    c = configs.make((), {"balance.weights.reward": "100", "balance.options": "{temperature: 2.0}"})
+    assert dict(c.balance.weights) == {"reward": 100} and c.balance.options["temperature"] == 2.0
+    c = configs.make((), {"balance.tasks": "{all: {image: 1.0}}", "balance.tasks.all.reward": 2})
+    assert {k: dict(v) for k, v in c.balance.tasks.items()} == {"all": {"image": 1.0, "reward": 2}}
+
+
+@pytest.mark.parametrize(
+    ("names", "flags", "message"),
+    [
+        (["atari100"], {}, "unknown config block 'atari100'; did you mean 'atari100k'"),
+        ([], {"rssm.detre": 1}, "unknown key 'rssm.detre'; did you mean 'rssm.deter'"),
+        ([], {"harmnoy": True}, "did you mean 'harmony'"),
+        ([], {"run.step": 1}, "did you mean 'run.steps'"),
+        ([], {"env.atari.no_ops": 1}, "did you mean 'env.atari.noops'"),
+        ([], {"rssm.deter": "many"}, "rssm.deter: expected int, got 'many'"),
+        ([], {"rssm.deter": 1.5}, "expected int, got 1.5"),
+        ([], {"seed": True}, "seed: expected int, got True"),
+        ([], {"actent": "nothing"}, "actent: expected float"),
+        ([], {"harmony": "maybe"}, "harmony: expected bool"),
+        ([], {"run.env_process": 1}, "expected bool, got 1"),
+        ([], {"grad_heads": 3}, "expected a list"),
+        ([], {"rssm": 3}, "unknown key 'rssm'"),
+        ([], {r".*\.nothing": 3}, "unknown key"),
+        ([], {"(": 3}, "no regular expression"),
+        ([], {"balance.weights": "3"}, "expected a mapping"),
+        ([], {"run.steps": 0}, "run.steps must be at least 1"),
+    ],
+)
+def test_mistakes(names, flags, message):
+    with pytest.raises(UserError, match=message):
+        configs.make(names, flags)
+
+
+def test_whole_numbers_are_read_exactly():
+    convert = overrides.convert
+    assert convert("9007199254740993", 0, "seed") == 2**53 + 1  # No float has this value.
+    assert convert("1e5", 0, "seed") == convert("100000.0", 0, "seed") == 100_000
+    assert convert("1e25", 0, "seed") == 10**25
+    for text in ("1.5", "1e-1", "nan", "inf", "1e999999999", "1e-999999999", "", "ten"):
+        with pytest.raises(UserError, match="seed: expected int"):
+            convert(text, 0, "seed")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"rssm.unimix": 0, "free_nats": 0, "actent": 0, "model_opt.lr": 0, "retnorm.decay": 1},
+        {"actor.layers": 0, "reward_head.layers": 0, "imag_horizon": 1, "horizon": 1},
+        {"critic_opt.clip": "inf", "grad_heads": [], "batch_size": 1, "run.train_ratio": 0},
+        {"seed": 2**32 - 1, "actor.minstd": 0.5, "actor.maxstd": 0.5},
+        {"jax.coordinator": "auto", "jax.processes": 2, "jax.process": 1},
+    ],
+)
+def test_ends_of_ranges_are_taken(flags):
+    configs.make(["debug"], flags)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["3"], "expected a flag"), (["--seed"], "needs a value"), (["--"], "expected a flag")],
+)
+def test_flags_without_sense(words, message):
+    with pytest.raises(UserError, match=message):
+        overrides.parse_flags(words)
+
+
+def test_dump_is_read_back(tmp_path):
+    c = configs.make(["atari100k", "harmony"], {"balance.weights.reward": 2.0})
+    path = tmp_path / "config.yaml"
+    path.write_text(configs.dump(c))
+    assert configs.to_dict(configs.build(overrides.flatten(configs.read_yaml(path)))) == (
+        configs.to_dict(c)
+    )
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "a: [", "a: !!python/object:os.system x", "\x00"])
+def test_files_that_are_no_configuration(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"config\.yaml"):
+        configs.read_yaml(path)
+
+
+def test_configurations_do_not_change():
+    c = configs.make()
+    with pytest.raises(AttributeError):
+        c.seed = 3  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        c.balance.tasks["x"] = {}  # type: ignore[index]
+
+
+def test_a_run_of_an_earlier_version_goes_on() -> None:
+    tree = configs.to_dict(configs.make(["debug"]))
+    del tree["run"]["eval_processes"]
+    for old, new in ((True, -1), (False, 0)):
+        tree["run"]["eval_process"] = old
+        assert configs.load(tree, "it").run.eval_processes == new

@@ -1,0 +1,192 @@
+"""From the configuration to the tasks of a balancer."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from embodied.core.errors import UserError
+from harmony_dreamerv3 import loss_tasks
+
+MIXED = tiny.spaces(image=8, vectors={"position": 3, "speed": 2})
+
+
+def made(**flags):
+    agent = tiny.make_agent(MIXED, **flags)
+    return loss_tasks.make_tasks(agent.config, agent.wm)
+
+
+def test_fixed_is_the_sum_of_scaled_losses():
+    agent = tiny.make_agent(MIXED, loss_scales__vector=0.25, loss_scales__reward=3.0)
+    losses = {n: jnp.full((2, 2), float(i + 1)) for i, n in enumerate(agent.wm.loss_names)}
+    # image 1, position 2, speed 3, reward 4, cont 5, dyn 6, rep 7.
+    assert tuple(losses) == ("image", "position", "speed", "reward", "cont", "dyn", "rep")
+    params, state = agent.balancer.init()
+    total, _ = agent.balancer.apply(params, state, losses)
+    assert float(total) == pytest.approx(1 + 0.25 * (2 + 3) + 3 * 4 + 5 + 0.5 * 6 + 0.1 * 7)
+
+
+def test_harmony_takes_all_observations_as_one_task():
+    found = made(balance__method="harmony")
+    assert dict(found["observation"].losses) == {"image": 1, "position": 1, "speed": 1}
+    assert found["dynamics"].losses == pytest.approx({"dyn": 5 / 6, "rep": 1 / 6})
+    assert [task.regularizer for task in found.values()] == [1.0] * 4
+    assert found["cont"].fixed == 1.0 and found["reward"].fixed is None
+
+
+def test_flags_of_the_released_code():
+    found = made(
+        balance__method="harmony", balance__vectors=False, balance__dyn_regularizer="released"
+    )
+    assert dict(found["observation"].losses) == {"image": 1}
+    assert found["position"].fixed == found["speed"].fixed == 1.0
+    assert found["dynamics"].regularizer == pytest.approx(5 / 6)
+    assert found["observation"].regularizer == found["reward"].regularizer == 1.0
+
+
+def test_the_released_code_harmonizes_only_a_key_called_image():
+    spaces = {"front": MIXED["image"], **{k: v for k, v in MIXED.items() if k != "image"}}
+    agent = tiny.make_agent(spaces, balance__method="harmony", balance__vectors=False)
+    found = loss_tasks.make_tasks(agent.config, agent.wm)
+    assert "observation" not in found and found["front"].fixed == 1.0
+
+
+def test_scales_act_through_alpha():
+    found = made(balance__method="harmony", loss_scales__dyn=0.3, loss_scales__rep=0.1)
+    assert found["dynamics"].losses == pytest.approx({"dyn": 0.75, "rep": 0.25})
+
+
+@pytest.mark.parametrize("name", ["image", "vector", "reward", "cont"])
+def test_other_scales_are_errors_where_they_would_have_no_effect(name):
+    with pytest.raises(UserError, match=rf"loss_scales.{name}.*balance.weights"):
+        made(balance__method="harmony", **{f"loss_scales__{name}": 2.0})
+    made(balance__method="fixed", **{f"loss_scales__{name}": 2.0})
+
+
+def test_cont_can_be_weighted_as_a_task():
+    flags = {"balance.tasks.cont": "{cont: 1.0}", "balance.weights.cont": 2.0}
+    found = made(balance__method="harmony", **flags)
+    assert found["cont"].fixed == 2.0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"balance.dyn_regularizer": "none"}, "expected one of .*paper.*got 'none'"),
+        ({"balance.weights.rewards": 2.0}, "'rewards'; did you mean 'reward'"),
+        ({"balance.tasks.reward": "{rewrad: 1}"}, "rewrad.*reward"),
+        ({"balance.tasks.reward.reward": "beta"}, "expected a number, alpha or 1-alpha"),
+        ({"loss_scales.dyn": 0.0, "loss_scales.rep": 0.0}, "> 0, got 0.0 and 0.0"),
+        ({"balance.method": "harmoni"}, "harmoni.*harmony"),
+    ],
+)
+def test_mistakes(flags, message):
+    with pytest.raises(UserError, match=message):
+        made(**{"balance__method": "harmony", **flags})
+
+
+@pytest.mark.parametrize("loss", [0.02, 1.0, 250.0])
+def test_optimum_of_harmony(loss):
+    """1 / sigma = 2 / (L + sqrt(L^2 + 4 L)), harmonized loss 2 / (1 + sqrt(1 + 4 / L)) < 1."""
+    agent = tiny.make_agent(balance__method="harmony")
+    losses = {name: jnp.zeros((1, 1)) for name in agent.wm.loss_names}
+    losses["reward"] = jnp.full((1, 1), loss)
+    params, state = agent.balancer.init()
+
+    def total(s):
+        changed = {"log_sigma": {**params["log_sigma"], "reward": s}}
+        return agent.balancer.apply(changed, state, losses)[0]
+
+    sigma = (loss + np.sqrt(loss**2 + 4 * loss)) / 2
+    rest = 2 * np.log(2)  # Observation and dynamics: zero losses, sigma 1.
+    value, slope = jax.value_and_grad(total)(jnp.float32(np.log(sigma)))
+    harmonized = float(value) - rest
+    # L / sigma is the bounded part, log(1 + sigma) its regularizer.
+    assert float(slope) == pytest.approx(0, abs=1e-5)
+    weighted = harmonized - np.log(1 + sigma)
+    assert weighted == pytest.approx(2 / (1 + np.sqrt(1 + 4 / loss)), abs=1e-5)
+    assert weighted < 1
+
+
+def test_dims_are_the_scalars_of_a_task():
+    found = made(balance__method="uncertainty")
+    assert found["observation"].dims == 8 * 8 * 3 + 3 + 2
+    # dyn and rep are one KL, whose gradient is split.
+    assert found["reward"].dims == found["dynamics"].dims == 1
+
+
+@pytest.mark.parametrize("flag", ["reward__reward", "dynamics__dyn"])
+def test_weights_inside_a_task_are_refused_where_they_would_have_no_effect(flag):
+    with pytest.raises(UserError, match=r"balance\.tasks\..* has no effect .* loss_scales"):
+        made(**{f"balance__tasks__{flag}": 7.0})
+
+
+def test_a_task_cannot_take_the_name_of_a_loss_of_its_own():
+    with pytest.raises(UserError, match="give the task another name"):
+        made(balance__method="harmony", balance__tasks={"cont": {"vector": 1.0}})
+
+
+def trained(method, updates=1, **flags):
+    agent = tiny.make_agent(balance__method=method, **flags)
+    state = jax.jit(agent.init)(jax.random.key_data(jax.random.key(0)))
+    step, seen = jax.jit(agent.train_step), []
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes
+        for number in range(updates):
+            state, _, metrics = step(state, tiny.make_batch(agent, seed=number))
+            seen.append({k: float(v) for k, v in metrics.items()})
+    return agent, state, seen
+
+
+NAMES = ("observation", "reward", "dynamics")
+
+
+def weights(seen, kind="weight"):
+    return np.array([seen[f"balance/{kind}/{name}"] for name in NAMES])
+
+
+def test_reciprocal_follows_the_losses_of_each_update():
+    _, _, seen = trained("reciprocal", 2)
+    for metrics in seen:
+        np.testing.assert_allclose(weights(metrics), 1 / weights(metrics, "loss"), rtol=1e-5)
+
+
+def test_dwa_follows_the_rates_of_its_windows():
+    _, _, seen = trained("dwa", 4, balance__options__window=1, balance__options__temperature=2.0)
+    np.testing.assert_array_equal([weights(m) for m in seen[:2]], np.ones((2, 3)))
+    for older, newer, now in zip(seen, seen[1:], seen[2:]):
+        rate = np.exp(weights(newer, "loss") / weights(older, "loss") / 2)
+        np.testing.assert_allclose(weights(now), 3 * rate / rate.sum(), rtol=1e-5)
+
+
+def test_task_gradients_are_those_of_each_task_by_all_shared_parameters():
+    agent, state, _ = trained("nashmtl")
+    batch = jax.tree.map(jnp.asarray, tiny.make_batch(agent))
+    c = agent.config.rssm
+    noise = jnp.zeros((*batch["is_first"].shape, c.stoch, c.classes))
+    found = loss_tasks.task_grads(agent.balancer, agent.wm, state.params, batch, noise)
+    model = state.params["world_model"]
+    assert set(found) == {"encoder", "rssm"}
+
+    def loss(parts, name):
+        losses, _ = agent.wm.losses({**model, **parts}, batch, noise)
+        means = {key: value.mean() for key, value in losses.items()}
+        return {
+            "observation": means["position"] + means["speed"],
+            "reward": means["reward"],
+            "dynamics": 5 / 6 * means["dyn"] + 1 / 6 * means["rep"],
+        }[name]
+
+    for index, name in enumerate(NAMES):
+        expected = jax.grad(loss)({key: model[key] for key in found}, name)
+        mine = jax.tree.map(lambda x, index=index: x[index], found)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), mine, expected
+        )
+
+
+def test_nashmtl_weighs_each_total_with_a_solution_of_its_own():
+    # The reward head starts from zeros, so its gradient, too, and there is nothing to bargain for.
+    _, _, seen = trained("nashmtl", 4, free_nats=0.0)
+    assert all(metrics["balance/residual"] < 1e-4 for metrics in seen[1:])
+    assert (weights(seen[2]) != 1).all() and (weights(seen[2]) != weights(seen[3])).all()

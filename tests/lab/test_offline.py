@@ -1,0 +1,84 @@
+"""Training without behaviour is the model part of the agent's update."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+from tiny import make_agent, make_batch
+
+from harmony_dreamerv3.config import build, to_dict
+from harmony_dreamerv3.config.overrides import flatten
+from lab import methods, offline, split
+
+
+@pytest.mark.parametrize("method", ["harmony", "dwa"])
+def test_step_equals_the_model_part_of_the_update(method):
+    agent = make_agent(balance__method=method)
+    trainer = offline.Trainer(agent)
+    train = jax.jit(agent.train_step)
+    ours = theirs = trainer.init(3)
+    for seed in range(2):
+        batch = make_batch(agent, seed=seed)
+        # Actor and critic differ afterwards, and the world model must not depend on them.
+        theirs, _, metrics = train(theirs, batch)
+        ours, found = jax.jit(functools.partial(offline.model_step, agent))(ours, batch)
+        assert set(found) < set(metrics)
+        for name, value in found.items():
+            np.testing.assert_allclose(value, metrics[name], rtol=1e-5, atol=1e-6, err_msg=name)
+    same = [
+        (s.params["world_model"], s.params["balance"], s.balance, s.opt["model"], s.updates)
+        for s in (ours, theirs)
+    ]
+    for a, b in zip(*map(jax.tree.leaves, same), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    before = trainer.init(3)
+    for name in ("actor", "critic"):
+        for a, b in zip(*(jax.tree.leaves(s.params[name]) for s in (ours, before)), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_training_is_a_function_of_the_seed_and_learns(make_buffer):
+    buffer = make_buffer([30, 30], model_opt__lr=1e-2)
+    trainer = offline.Trainer(offline.make_agent(buffer.config, buffer))
+    starts = split.training_starts(split.split(buffer, 0.3), buffer.config.batch_length)
+    curves = []
+    for seed in (0, 0, 1):
+        lines: dict[int, float] = {}
+        _, bad = offline.train(
+            trainer, buffer, starts, seed, 25, 10,
+            lambda update, means, to=lines: to.update({update: means["loss/model"]}),
+        )  # fmt: skip
+        assert bad is None
+        curves.append(lines)
+    assert list(curves[0]) == [10, 20, 25]
+    assert curves[0] == curves[1] != curves[2]
+    assert curves[0][25] < curves[0][10]
+
+
+def test_a_loss_that_is_not_finite_ends_it(make_buffer):
+    buffer = make_buffer([30])
+    buffer.arrays["reward"][5:20] = np.nan
+    trainer = offline.Trainer(offline.make_agent(buffer.config, buffer))
+    starts = np.arange(4, 12)
+    _, bad = offline.train(trainer, buffer, starts, 0, 4, 2, lambda *_: None)
+    assert bad == "loss/reward"
+
+
+def test_methods_are_laid_over_the_run_without_its_own_balancing(make_buffer):
+    base = make_buffer([9]).config
+    flat = flatten(to_dict(base)) | {
+        "balance.method": "dwa",
+        "balance.options": {"window": 7},
+        "balance.weights": {},
+        "balance.dyn_regularizer": "released",
+    }
+    made = methods.make(build(flat), ["harmony", "dreamerv3"], {"model_opt.lr": "3e-3"})
+    assert list(made) == ["harmony", "dreamerv3"]
+    assert made["harmony"].balance.method == "harmony"
+    assert made["dreamerv3"].balance.method == "fixed"
+    for config in made.values():
+        assert config.balance.options == {}
+        assert config.balance.dyn_regularizer == "released"
+        assert config.model_opt.lr == 3e-3
+        assert config.rssm == base.rssm
