@@ -265,7 +265,7 @@ class PlainUpdate:
         return optax.apply_updates(params, updates), opt, optax.tree.norm(grads)
 
     def policy(
-        self, params: Params, carry: Params, obs: Params, key: Array
+        self, params: Params, carry: Params, obs: Params, key: Array, mode: str
     ) -> tuple[Params, Array]:
         """Actions `[N, A]`, the modes; see `Agent.policy`."""
         c, rows = self.config.rssm, len(carry["deter"])

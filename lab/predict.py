@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from harmony_dreamerv3.agents import openloop
 from harmony_dreamerv3.agents.dreamerv3 import Agent
 from harmony_dreamerv3.nets.layers import full, run
-from harmony_dreamerv3.runtime import diagnostics
 from lab.buffer import Buffer
 from lab.offline import batch_keys
 
@@ -72,7 +72,7 @@ class Predictor:
         return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
     def _predict(self, params: Any, batch: Any, key: Any, *, decode: bool) -> dict[str, Any]:
-        _, feat = diagnostics.open_loop(self._agent, params, batch, key, self._observed)
+        _, feat = openloop.open_loop(self._agent, params, batch, key, self._observed)
         reward, _ = self._agent.wm.predict(params, feat)
         out = {"reward": reward, "feat": full(feat)}
         if decode and self._agent.wm.images:

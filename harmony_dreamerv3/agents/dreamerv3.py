@@ -9,15 +9,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 
 from embodied.core.space import Space
 from harmony_dreamerv3 import loss_tasks, normalize, optim
+from harmony_dreamerv3.agents import base, openloop
 from harmony_dreamerv3.balance import Balancer
 from harmony_dreamerv3.behavior import Behavior, Params, Trajectory
 from harmony_dreamerv3.config import Config
@@ -29,17 +29,14 @@ Array = jax.Array
 sg = jax.lax.stop_gradient
 
 
-class TrainState(flax.struct.PyTreeNode):
-    """Everything that an update reads and writes."""
+class TrainState(base.TrainState):
+    """Everything that an update reads and writes.
 
-    params: Params  # {'world_model', 'balance', 'actor', 'critic'}
+    `params` are {'world_model', 'balance', 'actor', 'critic'}, `opt` {'model', 'actor', 'critic'}.
+    """
+
     slow_critic: Params
     return_scale: normalize.ReturnScale
-    balance: Any  # state of the balancer that is not trained
-    opt: dict[str, Any]  # {'model', 'actor', 'critic'}
-    updates: Array  # [] int32
-    key: Array  # [2] uint32, threefry; never changes: update u uses fold_in(key, u)
-    alive: Array  # [] bool; False once a loss was not finite, then nothing changes any more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,18 +138,52 @@ class Agent:
             "action": jnp.zeros((rows, self.actions), self.param_dtype),
         }
 
-    def policy(self, params: Params, carry: State, obs: Batch, key: Array) -> tuple[State, Array]:
-        """Chooses actions, drawn from the policy.
+    @functools.cached_property
+    def obs_keys(self) -> tuple[str, ...]:
+        """Keys of observations that the policy reads."""
+        return (*self.wm.encoder.cnn_keys, *self.wm.encoder.mlp_keys, "is_first")
+
+    @functools.cached_property
+    def batch_keys(self) -> tuple[str, ...]:
+        """Keys of windows that an update reads."""
+        seen = (*self.obs_keys, *self.wm.images, *self.wm.vectors)
+        return tuple(dict.fromkeys((*seen, "reward", "is_terminal", "action")))
+
+    stored_space: ClassVar[Mapping[str, Space]] = {}
+
+    def stored(self, carry: State) -> dict[str, Array]:
+        """Nothing of the policy is stored in the replay."""
+        del carry
+        return {}
+
+    def policy_params(self, state: TrainState) -> Params:
+        """What acting needs of a state."""
+        model = state.params["world_model"]
+        return {
+            "world_model": {name: model[name] for name in ("encoder", "rssm")},
+            "actor": state.params["actor"],
+        }
+
+    def report(self, state: TrainState, batch: Batch, key: Array) -> dict[str, Any]:
+        """Heavy metrics of one batch; see `openloop.report`."""
+        return openloop.report(self, state, batch, key)
+
+    def policy(
+        self, params: Params, carry: State, obs: Batch, key: Array, mode: str
+    ) -> tuple[State, Array]:
+        """Chooses actions, drawn from the policy in both modes.
 
         Args:
           params: `{'world_model': ..., 'actor': ...}`.
           carry: latent state and last action, `[N, ...]`.
           obs: observations `[N, ...]` with `is_first`.
           key: threefry key of this step.
+          mode: `train` or `eval`.
 
         Returns:
           The next carry and actions `[N, A]`.
         """
+        del mode
         obs = {k: v[:, None] for k, v in obs.items()}
         rows = len(carry["deter"])
         c = self.config.rssm
@@ -177,7 +208,7 @@ class Agent:
           batch: windows `[B, T, ...]` of observations, reward, is_first, is_terminal, action.
 
         Returns:
-          The state after, outputs `{'finite': [] bool}`, and scalar metrics. From the first
+          The state after, no outputs, and scalar metrics. From the first
           part on whose loss or gradient is not finite nothing changes any more, and the state
           is no longer alive.
         """
@@ -185,7 +216,7 @@ class Agent:
         new, model = self._update_model(state, batch, keys[0])
         new, behavior = self._update_behavior(new, model.pop("post"), batch, keys[1])
         new = new.replace(updates=state.updates + new.alive.astype(jnp.int32))
-        return new, {"finite": new.alive}, {**model, **behavior}
+        return new, {}, {**model, **behavior}
 
     def model_loss(
         self, params: Params, state: TrainState, batch: Batch, noise: Array
@@ -253,7 +284,9 @@ class Agent:
         grad = jax.value_and_grad(self.model_loss, has_aux=True)
         (total, aux), grads = grad(params, state, batch, noise)
         means = {name: loss.mean() for name, loss in aux["losses"].items()}
-        params, new, norm = self._apply("model", grads, state, params, total, *means.values())
+        params, new, norm = base.step(
+            state, "model", self.optimizers["model"], params, grads, total, *means.values()
+        )
         reward_norm = optax.tree.norm(grads["world_model"]["reward"])
         metrics = {
             "post": jax.tree.map(sg, aux["post"]),
@@ -264,7 +297,7 @@ class Agent:
             "grad_norm/model": norm,
             "grad_share/reward": reward_norm / jnp.maximum(norm, 1e-20),
         }
-        balance = _choose(new.alive, aux["balance"], state.balance)
+        balance = base.unless_dead(new.alive, aux["balance"], state.balance)
         return new.replace(params={**state.params, **params}, balance=balance), metrics
 
     def actor_loss(
@@ -289,8 +322,8 @@ class Agent:
         params, critic = dict(state.params), state.params["critic"]
         grad = jax.value_and_grad(self.actor_loss, has_aux=True)
         (actor_loss, aux), grads = grad(params["actor"], state, post, is_terminal, key)
-        params["actor"], new, actor_norm = self._apply(
-            "actor", grads, state, params["actor"], actor_loss
+        params["actor"], new, actor_norm = base.step(
+            state, "actor", self.optimizers["actor"], params["actor"], grads, actor_loss
         )
         traj = jax.tree.map(sg, aux["traj"])
         logits, pull = aux["critic"]
@@ -298,7 +331,9 @@ class Agent:
             logits, state.slow_critic, traj.feat[:-1], aux["returns"], traj.weight[:-1]
         )
         (grads,) = pull(by_logits)
-        params["critic"], new, critic_norm = self._apply("critic", grads, new, critic, critic_loss)
+        params["critic"], new, critic_norm = base.step(
+            new, "critic", self.optimizers["critic"], critic, grads, critic_loss
+        )
         # Copied at the first update, moved towards the critic after every later one.
         mix = jnp.where(state.updates == 0, 1.0, self.config.slow_critic_fraction)
         mix = mix.astype(self.param_dtype)
@@ -312,24 +347,9 @@ class Agent:
             "grad_norm/actor": actor_norm,
             "grad_norm/critic": critic_norm,
         }
-        slow = _choose(new.alive, slow, state.slow_critic)
-        scale = _choose(new.alive, aux["scale"], state.return_scale)
+        slow = base.unless_dead(new.alive, slow, state.slow_critic)
+        scale = base.unless_dead(new.alive, aux["scale"], state.return_scale)
         return new.replace(params=params, slow_critic=slow, return_scale=scale), metrics
-
-    def _apply(
-        self, name: str, grads: Params, state: TrainState, params: Params, *losses: Array
-    ) -> tuple[Params, TrainState, Array]:
-        """Steps one optimizer, unless the state is dead or dies of these losses or gradients.
-
-        Returns:
-          Parameters after, the state with the optimizer's own and `alive`, the gradient's norm.
-        """
-        norm = optax.tree.norm(grads)
-        alive = state.alive & jnp.isfinite(jnp.stack([norm, *losses])).all()
-        optimizer = self.optimizers[name]
-        updates, opt = optimizer.update(grads, state.opt[name], params, finite=alive)
-        state = state.replace(opt={**state.opt, name: opt}, alive=alive)
-        return optax.apply_updates(params, updates), state, norm
 
     def _model(self, params: Params) -> Params:
         return {name: params[name] for name in ("world_model", "balance")}
@@ -343,8 +363,3 @@ class Agent:
         if not self.sampling:
             return jnp.zeros((*shape, self.actions), self.param_dtype)
         return self.behavior.noise(key, shape, self.param_dtype)
-
-
-def _choose(finite: Array, new: Any, old: Any) -> Any:
-    """`new` where finite, else `old`."""
-    return jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)

@@ -178,7 +178,7 @@ def _policy(
     agent: Agent, jit: Callable, state: TrainState, batch: Any, out: dict[str, Any]
 ) -> None:
     """Actions at the first two steps of the batch, the state carried over."""
-    policy = jit(agent.policy)
+    policy = jit(functools.partial(agent.policy, mode="eval"))
     carry = agent.initial_carry(len(batch["is_first"]))
     key = np.zeros(2, np.uint32)
     for step in range(min(2, batch["is_first"].shape[1])):

@@ -6,7 +6,6 @@ train as one compiled program. It implements `embodied.run.learner.Learner`.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,16 +17,16 @@ from jax.sharding import PartitionSpec as P
 
 from embodied.core.errors import UserError
 from embodied.core.space import Space
+from harmony_dreamerv3.agents import openloop
 from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
 from harmony_dreamerv3.config import Config
-from harmony_dreamerv3.runtime import device_replay, devices, diagnostics, trees
+from harmony_dreamerv3.runtime import device_replay, devices, trees
 from harmony_dreamerv3.runtime.failures import Failures
 
 Arrays = dict[str, np.ndarray]
 
 # Draws other than those of updates; updates use the counts below 2**31.
 MODES = {"train": 2**31 + 1, "eval": 2**31 + 2, "report": 2**31 + 3}
-NEEDED = ("reward", "is_first", "is_terminal", "action")
 
 
 class Runtime:
@@ -73,11 +72,7 @@ class Runtime:
             self._gather_and_train, donate_argnums=0, out_shardings=trained
         )
         self._policy = jax.jit(self._act_members, static_argnames="mode", out_shardings=acted)
-        self._report = jax.jit(self._each(functools.partial(diagnostics.report, self.agent)))
-        wm = self.agent.wm
-        seen = {*wm.encoder.cnn_keys, *wm.encoder.mlp_keys}
-        self._obs_keys = (*seen, "is_first")
-        self._batch_keys = tuple(dict.fromkeys((*seen, *wm.images, *wm.vectors, *NEEDED)))
+        self._report = jax.jit(self._each(self.agent.report))
 
     @property
     def parameters(self) -> int:
@@ -111,7 +106,7 @@ class Runtime:
           The next carry, and actions float32 `[N, rows, A]`.
         """
         params = self._policy_params() if policy is None else policy
-        obs = {key: np.asarray(obs[key]) for key in self._obs_keys}
+        obs = {key: np.asarray(obs[key]) for key in self.agent.obs_keys}
         count = np.asarray(counter, np.uint32)
         carry, action = self._policy(params, carry, obs, self.keys, count, mode=mode)
         if policy is None:  # One wait for both: what `failed` asks next comes along.
@@ -127,11 +122,13 @@ class Runtime:
     def train(self, batches: list[Any]) -> None:
         """Dispatches one update of every member; see `Learner.train`."""
         if isinstance(batches[0], device_replay.DeviceBatch):
-            stores = [{k: b.store.arrays[k] for k in self._batch_keys} for b in batches]
+            stores = [{k: b.store.arrays[k] for k in self.agent.batch_keys} for b in batches]
             index = np.stack([batch.index for batch in batches])
             self.state, values, self._alive = self._train_stored(self.state, stores, index)
         else:
-            batch = self._share({k: np.stack([b[k] for b in batches]) for k in self._batch_keys})
+            batch = self._share(
+                {k: np.stack([b[k] for b in batches]) for k in self.agent.batch_keys}
+            )
             self.state, values, self._alive = self._train(self.state, batch)
         self._pending.append(values)
 
@@ -158,12 +155,12 @@ class Runtime:
             arrays = [device_replay.gather(b.store.arrays, b.index) for b in batches]
         else:
             arrays = batches
-        batch = {k: np.stack([np.asarray(b[k]) for b in arrays]) for k in self._batch_keys}
+        batch = {k: np.stack([np.asarray(b[k]) for b in arrays]) for k in self.agent.batch_keys}
         keys = jax.vmap(lambda key: _fold(key, "report", jnp.asarray(counter, jnp.uint32)))(
             self.keys
         )
         out = jax.device_get(self._report(self.state, batch, keys))
-        return [diagnostics.finish(trees.member(out, index)) for index in range(self.size)]
+        return [openloop.finish(trees.member(out, index)) for index in range(self.size)]
 
     # Saving
 
@@ -215,10 +212,10 @@ class Runtime:
     # Compiled functions
 
     def _train_members(self, state: TrainState, batch: Any) -> tuple[TrainState, Any, Any]:
-        state, outputs, metrics = self._each(self.agent.train_step)(state, batch)
+        state, _, metrics = self._each(self.agent.train_step)(state, batch)
         self._names = sorted(metrics)
         values = jnp.stack([metrics[name] for name in self._names], -1)
-        return state, values, outputs["finite"]
+        return state, values, state.alive
 
     def _gather_and_train(
         self, state: TrainState, stores: list[Any], index: Any
@@ -233,7 +230,7 @@ class Runtime:
         self, params: Any, carry: Any, obs: Any, keys: Any, counter: Any, *, mode: str
     ) -> tuple[Any, Any]:
         def one(params: Any, carry: Any, obs: Any, key: Any) -> tuple[Any, Any]:
-            return self.agent.policy(params, carry, obs, _fold(key, mode, counter))
+            return self.agent.policy(params, carry, obs, _fold(key, mode, counter), mode)
 
         return self._each(one)(params, carry, obs, keys)
 
@@ -261,11 +258,7 @@ class Runtime:
     # Helpers
 
     def _policy_params(self) -> Any:
-        model = self.state.params["world_model"]
-        return {
-            "world_model": {name: model[name] for name in ("encoder", "rssm")},
-            "actor": self.state.params["actor"],
-        }
+        return self.agent.policy_params(self.state)
 
     def _carry(self, rows: int) -> Any:
         return jax.tree.map(lambda x: jnp.stack([x] * self.size), self.agent.initial_carry(rows))

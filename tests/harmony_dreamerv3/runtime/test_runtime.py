@@ -10,7 +10,8 @@ import pytest
 import tiny
 
 from embodied.core.errors import UserError
-from harmony_dreamerv3.runtime import device_replay, diagnostics
+from harmony_dreamerv3.agents import openloop
+from harmony_dreamerv3.runtime import device_replay
 from harmony_dreamerv3.runtime.runtime import Runtime
 
 
@@ -153,7 +154,7 @@ def test_reports_are_pictures_and_finite_numbers(runtime: Runtime) -> None:
     batch = tiny.make_batch(runtime.agent, size=7, length=8)
     (report,) = runtime.report([batch], (9,))
     video = report["openloop/image/video"]
-    assert video.shape == (8, 3 * 8, diagnostics.ROWS * 8, 3)
+    assert video.shape == (8, 3 * 8, openloop.ROWS * 8, 3)
     assert video.dtype == np.uint8
     truth = batch["image"][0, 0, 3:5, 3:5]
     np.testing.assert_allclose(video[0, 3:5, 3:5].astype(int), truth.astype(int), atol=1)
@@ -165,7 +166,7 @@ def test_open_loop_predictions_do_not_see_what_comes(runtime: Runtime) -> None:
     model = jax.tree.map(lambda x: x[0], runtime.state.params["world_model"])
     batch = {k: jnp.asarray(v) for k, v in tiny.make_batch(agent, size=2, length=8).items()}
     changed = {**batch, "image": batch["image"].at[:, 5:].set(255 - batch["image"][:, 5:])}
-    look = jax.jit(functools.partial(diagnostics.open_loop, agent), static_argnums=3)
+    look = jax.jit(functools.partial(openloop.open_loop, agent), static_argnums=3)
     key = jnp.zeros(2, jnp.uint32)
     _, seen = look(model, batch, key, 5)
     _, other = look(model, changed, key, 5)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
 from harmony_dreamerv3.nets.layers import full, run
 from harmony_dreamerv3.nets.rssm import State, features
+
+if TYPE_CHECKING:
+    from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
 
 Array = jax.Array
 
@@ -53,7 +56,9 @@ def open_loop(
     return joined, features(joined)
 
 
-def report(agent: Agent, state: TrainState, batch: dict[str, Array], key: Array) -> dict[str, Any]:
+def report(
+    agent: Agent, state: TrainState, batch: Mapping[str, Array], key: Array
+) -> dict[str, Any]:
     """Heavy metrics of one batch.
 
     Args:

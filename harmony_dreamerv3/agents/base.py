@@ -1,0 +1,141 @@
+"""What every agent is: pure functions of a frozen TrainState.
+
+An agent holds only what does not change: configuration, spaces, modules. Whatever it learns is in
+its `TrainState`, so that `jax.jit` compiles an update, and `jax.vmap` trains several learners side
+by side in one program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from embodied.core.space import Space
+
+Array = jax.Array
+Params = dict[str, Any]
+Batch = Mapping[str, Array]  # [B, T, ...]: windows of the replay
+Carry = Any  # [N, ...]: what the policy remembers of N environments
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """Everything that an update reads and writes; an agent adds its own fields in a subclass."""
+
+    params: Params  # by part, such as {'world_model', 'balance', 'actor', 'critic'}
+    opt: dict[str, Any]  # optimizer states by name
+    balance: Any  # state of the balancer that is not trained
+    updates: Array  # [] int32, updates so far
+    key: Array  # [2] uint32, threefry; never changes: update u draws from fold_in(key, u)
+    alive: Array  # [] bool; False once a loss was not finite, then nothing changes any more
+
+
+State = TypeVar("State", bound=TrainState)
+
+
+class Agent(Protocol):
+    """What the runtime asks of an agent.
+
+    All functions are pure and work under `jax.vmap` with a leading axis of learners.
+
+    Attributes:
+      config: the whole configuration.
+      obs_space: observation space.
+      act_space: `{'action': Space}`.
+      obs_keys: keys of observations that `policy` reads.
+      batch_keys: keys of windows that `train_step` and `report` read.
+      stored_space: spaces of what `stored` gives, without the leading axis.
+    """
+
+    config: Any
+    obs_space: Mapping[str, Space]
+    act_space: Mapping[str, Space]
+
+    @property
+    def obs_keys(self) -> tuple[str, ...]: ...
+
+    @property
+    def batch_keys(self) -> tuple[str, ...]: ...
+
+    @property
+    def stored_space(self) -> Mapping[str, Space]: ...
+
+    def init(self, key: Array) -> Any:
+        """Draws a fresh TrainState; all draws of the run derive from `key`, `[2]` uint32."""
+
+    def train_step(self, state: Any, batch: Batch) -> tuple[Any, dict[str, Array], dict]:
+        """One update.
+
+        Args:
+          state: before the update.
+          batch: windows `[B, T, ...]`.
+
+        Returns:
+          The state after; outputs `{name: [B, T, ...]}`, written back into the replay at the
+          trained steps; scalar metrics by name.
+        """
+
+    def policy_params(self, state: Any) -> Params:
+        """What acting needs of a state."""
+
+    def initial_carry(self, rows: int) -> Carry:
+        """The policy's memory before the first observation, for `rows` environments."""
+
+    def policy(
+        self, params: Params, carry: Carry, obs: Mapping[str, Array], key: Array, mode: str
+    ) -> tuple[Carry, Array]:
+        """Chooses actions.
+
+        Args:
+          params: of `policy_params`.
+          carry: memory `[N, ...]`.
+          obs: observations `[N, ...]` of `obs_keys`.
+          key: threefry key of this step.
+          mode: `train`, for the replay, or `eval`, to be scored.
+
+        Returns:
+          The next carry and actions `[N, A]`.
+        """
+
+    def stored(self, carry: Carry) -> dict[str, Array]:
+        """What the policy leaves in the replay with each step, `[N, ...]` each."""
+
+    def report(self, state: Any, batch: Batch, key: Array) -> dict[str, Array]:
+        """Heavy metrics: `.../video` uint8 `[T, H, W, C]`, `.../hist` `[K]`, scalars."""
+
+
+def step(
+    state: State,
+    name: str,
+    optimizer: optax.GradientTransformationExtraArgs,
+    params: Params,
+    grads: Params,
+    *losses: Array,
+) -> tuple[Params, State, Array]:
+    """Steps one optimizer, unless the learner is dead or dies of these losses or gradients.
+
+    Args:
+      state: gives `opt[name]` and `alive`; its parameters are left alone.
+      name: of the optimizer.
+      optimizer: stands still where its argument `finite` is false.
+      params: what the optimizer trains.
+      grads: their gradients.
+      *losses: scalars that must be finite.
+
+    Returns:
+      Parameters after; the state with the optimizer's own and `alive`; the gradient's norm.
+    """
+    norm = optax.tree.norm(grads)
+    alive = state.alive & jnp.isfinite(jnp.stack([norm, *losses])).all()
+    updates, opt = optimizer.update(grads, state.opt[name], params, finite=alive)
+    params = optax.apply_updates(params, updates)
+    return params, state.replace(opt={**state.opt, name: opt}, alive=alive), norm
+
+
+def unless_dead(alive: Array, new: Any, old: Any) -> Any:
+    """`new` where the learner is alive, else `old`."""
+    return jax.tree.map(lambda a, b: jnp.where(alive, a, b), new, old)
