@@ -14,8 +14,8 @@ from harmony_dreamerv3.agents.dreamerv3 import Agent
 
 def update(agent: Agent) -> dict[str, float]:
     """GFLOP of each part of one update of one learner with discrete actions."""
-    c, wm = agent.config, agent.wm
-    rows = c.batch_size * c.batch_length
+    c, wm = agent.config.agent, agent.wm
+    rows = agent.config.batch_size * agent.config.batch_length
     starts = rows * c.imag_horizon
     latent = c.rssm.stoch * c.rssm.classes
     mlp = {
@@ -50,7 +50,7 @@ def update(agent: Agent) -> dict[str, float]:
 
 def policy(agent: Agent) -> float:
     """GFLOP of one action of one environment."""
-    c, wm = agent.config, agent.wm
+    c, wm = agent.config.agent, agent.wm
     latent = c.rssm.stoch * c.rssm.classes
     step = float((latent + agent.actions) * c.rssm.units)
     step += (c.rssm.deter + c.rssm.units) * 3 * c.rssm.deter

@@ -24,7 +24,7 @@ Part = tuple[Callable[..., Any], tuple[Any, ...]]
 
 def parts(agent: Agent, batch: Any) -> dict[str, dict[str, Part]]:
     """For each part both versions: a function whose output is summed, and its arguments."""
-    plain, wm, c = PlainUpdate(agent), agent.wm, agent.config
+    plain, wm, c = PlainUpdate(agent), agent.wm, agent.config.agent
     params = common.make_state(agent, 1).params
     model, rows, rng = params["world_model"], batch["is_first"].shape, np.random.default_rng(0)
 

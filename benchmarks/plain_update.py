@@ -51,7 +51,7 @@ class PlainUpdate:
         self.behavior = self  # `critic_loss` is looked up there
 
     def logits(self, p: Params, x: Array) -> Array:
-        c = self.config.rssm
+        c = self.config.agent.rssm
         x = linear(p, x).reshape(*x.shape[:-1], c.stoch, c.classes)
         return dist.unimix(x, c.unimix)
 
@@ -93,7 +93,7 @@ class PlainUpdate:
         self, params: Params, state: TrainState, batch: Params, noise: Array
     ) -> tuple[Array, Params]:
         """See `Agent.model_loss`."""
-        wm, c = params["world_model"], self.config
+        wm, c = params["world_model"], self.config.agent
         rows, actions = batch["action"].shape[0], batch["action"].astype(self.dtype)
         embed = nets.encode(self.wm, wm["encoder"], batch)
         previous = jnp.concatenate([jnp.zeros_like(actions[:, :1]), actions[:, :-1]], 1)
@@ -137,7 +137,7 @@ class PlainUpdate:
 
     def act(self, p: Params, feat: Array, noise: Array) -> tuple[Array, Params]:
         """Draws actions; also returns the policy's moments."""
-        feat, c = sg(feat), self.config.actor
+        feat, c = sg(feat), self.config.agent.actor
         if self.discrete:
             logits = dist.unimix(head(p, feat), c.unimix)
             return dist.onehot_draw(logits, noise), {"logits": logits}
@@ -150,7 +150,7 @@ class PlainUpdate:
         self, actor: Params, state: TrainState, post: Params, is_terminal: Array, key: Array
     ) -> tuple[Array, Params]:
         """Imagination and actor loss; see `Agent.actor_loss`."""
-        c, wm = self.config, state.params["world_model"]
+        c, wm = self.config.agent, state.params["world_model"]
         action_noise, latent_noise = self.imagination_noise(key, len(is_terminal))
 
         def step(carry: Params, noise: tuple[Array, Array]) -> tuple[Params, Params]:
@@ -191,7 +191,7 @@ class PlainUpdate:
         }  # fmt: skip
 
     def imagination_noise(self, key: Array, rows: int) -> tuple[Array, Array]:
-        c, actions = self.config, self.act_space["action"].shape[0]
+        c, actions = self.config.agent, self.act_space["action"].shape[0]
         shape = (c.imag_horizon, rows, c.rssm.stoch, c.rssm.classes)
         k_action, k_latent = jax.random.split(key)
         if not self.agent.sampling:
@@ -202,7 +202,7 @@ class PlainUpdate:
         return action, jax.random.gumbel(k_latent, shape, self.dtype)
 
     def return_scale(self, state: TrainState, returns: Array) -> Any:
-        c, old = self.config.retnorm, state.return_scale
+        c, old = self.config.agent.retnorm, state.return_scale
         low = jnp.percentile(sg(returns), c.perclo)
         high = jnp.percentile(sg(returns), c.perchi)
         mix = c.decay
@@ -221,7 +221,7 @@ class PlainUpdate:
     def train_step(self, state: TrainState, batch: Params) -> tuple[TrainState, Params, Params]:
         """See `Agent.train_step`."""
         keys = jax.random.split(jax.random.fold_in(state.key, state.updates), 2)
-        c, shape, params = self.config, batch["is_first"].shape, dict(state.params)
+        c, shape, params = self.config.agent, batch["is_first"].shape, dict(state.params)
         shape = (*shape, c.rssm.stoch, c.rssm.classes)
         noise = jnp.zeros(shape, self.dtype)
         if self.agent.sampling:
@@ -268,7 +268,7 @@ class PlainUpdate:
         self, params: Params, carry: Params, obs: Params, key: Array, mode: str
     ) -> tuple[Params, Array]:
         """Actions `[N, A]`, the modes; see `Agent.policy`."""
-        c, rows = self.config.rssm, len(carry["deter"])
+        c, rows = self.config.agent.rssm, len(carry["deter"])
         wm = params["world_model"]
         x = {
             "action": carry["action"], "is_first": obs["is_first"],

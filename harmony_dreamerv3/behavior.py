@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from harmony_dreamerv3 import normalize
-from harmony_dreamerv3.config import Config
+from harmony_dreamerv3.config.dreamerv3 import AgentConfig
 from harmony_dreamerv3.nets import distributions as dist
 from harmony_dreamerv3.nets.deferred import Layers
 from harmony_dreamerv3.nets.heads import Actor, Head
@@ -67,13 +67,13 @@ class Behavior:
     """Actor and critic heads and their losses.
 
     Attributes:
-      config: the whole configuration.
+      config: settings of the agent.
       actions: size A of the action vector.
       discrete: one-hot actions (REINFORCE) or continuous ones (gradients through the model).
       dtype: dtype of the computation.
     """
 
-    config: Config
+    config: AgentConfig
     actions: int
     discrete: bool
     dtype: Any

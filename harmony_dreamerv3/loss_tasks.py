@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from embodied.core.errors import UserError, nearest
 from harmony_dreamerv3 import balance
-from harmony_dreamerv3.config import WEIGHT_WORDS, BalanceConfig, Config, LossScales
+from harmony_dreamerv3.config import WEIGHT_WORDS, BalanceConfig, Config
+from harmony_dreamerv3.config.dreamerv3 import LossScales
 from harmony_dreamerv3.world_model import WorldModel
 
 SHARED = ("encoder", "rssm")  # parameters that every task's gradient reaches
@@ -30,7 +31,7 @@ def check(config: Config, wm: WorldModel) -> None:
         raise UserError(f"balance.weights names no task {unused[0]!r}{hint}")
     if config.balance.method != "fixed":
         for name in ("image", "vector", "reward", "cont"):
-            if getattr(config.loss_scales, name) != 1.0:
+            if getattr(config.agent.loss_scales, name) != 1.0:
                 raise UserError(
                     f"loss_scales.{name} must stay 1 under balance.method "
                     f"{config.balance.method}, which weighs tasks itself. Set "
@@ -51,7 +52,7 @@ def make_tasks(config: Config, wm: WorldModel) -> dict[str, balance.Task]:
     Under `fixed`, weights inside a task are the loss scales (the DreamerV3 baseline) and tasks
     weigh `balance.weights` (1 where none is given).
     """
-    b, alpha = config.balance, dyn_alpha(config.loss_scales)
+    b, alpha = config.balance, dyn_alpha(config.agent.loss_scales)
     fixed = b.method == "fixed"
     made: dict[str, balance.Task] = {}
     for name, members in b.tasks.items():
@@ -64,7 +65,7 @@ def make_tasks(config: Config, wm: WorldModel) -> dict[str, balance.Task]:
                         f"balance.tasks.{name}.{member} has no effect under balance.method fixed, "
                         "whose weights inside a task are loss_scales.<loss>; set those instead"
                     )
-                scale = scale_of(loss, config.loss_scales, wm)
+                scale = scale_of(loss, config.agent.loss_scales, wm)
                 losses[loss] = scale if fixed else inner
         if not losses:
             continue
@@ -86,7 +87,9 @@ def make_tasks(config: Config, wm: WorldModel) -> dict[str, balance.Task]:
                     f"balance.tasks.{loss} has the name of a loss that no task lists; give the "
                     "task another name"
                 )
-            made[loss] = balance.Task({loss: 1.0}, fixed=scale_of(loss, config.loss_scales, wm))
+            made[loss] = balance.Task(
+                {loss: 1.0}, fixed=scale_of(loss, config.agent.loss_scales, wm)
+            )
     return made
 
 
@@ -119,15 +122,9 @@ def task_grads(
     def stacked(shared: Any) -> jax.Array:
         losses, _ = wm.losses({**model, **shared}, batch, noise)
         values = balancer.task_losses(losses)
-        return jnp.stack([values[name] for name in free_tasks(balancer, wm)])
+        return jnp.stack([values[name] for name in balancer.free_names])
 
     return jax.jacrev(stacked)({name: model[name] for name in SHARED})
-
-
-def free_tasks(balancer: balance.Balancer, wm: WorldModel) -> list[str]:
-    """Names of the tasks whose weight the method chooses."""
-    fixed = {k for k, v in make_tasks(wm.config, wm).items() if v.fixed is not None}
-    return [name for name in balancer.task_names if name not in fixed]
 
 
 def _expand(member: str, wm: WorldModel, config: BalanceConfig) -> list[str]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from harmony_dreamerv3.config import RetnormConfig
+from harmony_dreamerv3.config.dreamerv3 import RetnormConfig
 
 Array = jax.Array
 

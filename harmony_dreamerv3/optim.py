@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from harmony_dreamerv3.config import OptConfig
+from harmony_dreamerv3.config.dreamerv3 import OptConfig
 
 
 def make(config: OptConfig) -> optax.GradientTransformationExtraArgs:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from embodied.core.errors import UserError
 from embodied.core.space import Space
-from harmony_dreamerv3.config import CoderConfig, Config
+from harmony_dreamerv3.config.dreamerv3 import AgentConfig, CoderConfig
 from harmony_dreamerv3.nets import decoder as dec
 from harmony_dreamerv3.nets.distributions import (
     binary_log_prob,
@@ -55,7 +55,7 @@ def observed_keys(
     return images, vectors
 
 
-def check_keys(spaces: Mapping[str, Space], config: Config) -> None:
+def check_keys(spaces: Mapping[str, Space], config: AgentConfig) -> None:
     """Raises UserError unless both coders have keys, and images a size they can halve."""
     for side in ("encoder", "decoder"):
         coder: CoderConfig = getattr(config, side)
@@ -82,13 +82,13 @@ class WorldModel:
     """Encoder, recurrent state-space model, decoder, reward head, continue head.
 
     Attributes:
-      config: the whole configuration.
+      config: settings of the agent.
       spaces: observation space.
       actions: size A of the action vector.
       dtype: dtype of the computation.
     """
 
-    config: Config
+    config: AgentConfig
     spaces: Mapping[str, Space]
     actions: int
     dtype: Any

@@ -39,15 +39,15 @@ def make(base: Config, methods: Sequence[str], flags: Mapping[str, Any]) -> dict
     if twice or not methods:
         raise UserError(f"--methods: {twice[0]!r} comes twice" if twice else "expected --methods")
     every = configs.blocks()
-    defaults = configs.defaults(every)
+    defaults = configs.defaults(every, base.base)
     flat = overrides.flatten(configs.to_dict(base)) | {key: defaults[key] for key in OWN}
     made = {}
     for name in methods:
-        if name not in every or name == "defaults":
-            options = [key for key in every if key != "defaults"]
+        options = [key for key in configs.block_names(every) if key != "defaults"]
+        if name not in options:
             raise UserError(f"--methods: no config block {name!r}{nearest(name, options)}")
-        laid = overrides.update(flat, overrides.flatten(every[name]), f"block {name}")
-        config = configs.build(overrides.update(laid, flags, "flag"))
+        layers = [(f"block {name}", overrides.flatten(every[name])), ("flag", flags)]
+        config = configs.build(configs.lay(flat, base.base, layers))
         made[name] = dataclasses.replace(
             config,
             method=name,

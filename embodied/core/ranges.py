@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import numbers
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 from embodied.core.errors import UserError
 
@@ -78,6 +79,32 @@ POSITIVE = Range(0, above=True)
 NOT_NEGATIVE = Range(0)
 SHARE = Range(0, 1)
 SHARE_BELOW_ONE = Range(0, 1, below=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """What a setting's number means, beside its range: `Annotated[int, COUNT, Note("updates")]`.
+
+    Args:
+      unit: such as `agent steps`.
+      symbol: what the paper calls it.
+    """
+
+    unit: str = ""
+    symbol: str = ""
+
+
+def check_fields(settings: Any, prefix: str = "") -> None:
+    """Raises OutOfRange unless each field annotated with a Range lies in it; see `check`."""
+    cls: Any = type(settings)
+    check(settings, _annotated(cls), prefix)
+
+
+@functools.cache
+def _annotated(cls: Any) -> dict[str, Range]:
+    hints = get_type_hints(cls, include_extras=True)
+    notes = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
+    return {name: each for name, some in notes.items() for each in some if isinstance(each, Range)}
 
 
 def check(settings: Any, ranges: Mapping[str, Range], prefix: str = "") -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
 
 from embodied.core import ranges
-from embodied.core.ranges import Range
+from embodied.core.ranges import Note, Range
 
 MAX_ENVS = 2**16
 MAX_PROCESSES = 1024
 MAX_TIMEOUT = 1_000_000  # Seconds; the system waits for no longer than 2^31 milliseconds.
+ENVS = Range(1, MAX_ENVS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,33 +46,26 @@ class RunConfig:
       env_timeout: seconds after which an environment in a process counts as hung.
     """
 
-    steps: int = 100_000
-    envs: int = 1
-    train_ratio: float = 1024.0
-    train_fill: int = 1024
-    replay_size: int = 1_000_000
-    log_every: int = 500
-    report_every: int = 5_000
-    eval_every: int = 5_000
-    eval_eps: int = 100
-    eval_envs: int = 16
+    steps: Annotated[int, ranges.COUNT, Note("agent steps")] = 100_000
+    envs: Annotated[int, ENVS] = 1
+    train_ratio: Annotated[float, ranges.NOT_NEGATIVE] = 1024.0
+    train_fill: Annotated[int, ranges.COUNT, Note("windows")] = 1024
+    replay_size: Annotated[int, ranges.COUNT, Note("agent steps")] = 1_000_000
+    log_every: Annotated[int, ranges.COUNT, Note("agent steps")] = 500
+    report_every: Annotated[int, ranges.COUNT_OR_NONE, Note("agent steps")] = 5_000
+    eval_every: Annotated[int, ranges.COUNT_OR_NONE, Note("agent steps")] = 5_000
+    eval_eps: Annotated[int, ranges.COUNT, Note("episodes")] = 10
+    eval_envs: Annotated[int, ENVS] = 10
     eval_async: bool = False
-    save_every: int = 5_000
-    keep: int = 2
-    video_length: int = 1_000
+    save_every: Annotated[int, ranges.COUNT, Note("agent steps")] = 5_000
+    keep: Annotated[int, Range(2, ranges.MAX_COUNT)] = 2
+    video_length: Annotated[int, ranges.COUNT_OR_NONE, Note("agent steps")] = 1_000
     env_process: bool = False
-    eval_processes: int = 0
-    env_timeout: float = 120.0
+    eval_processes: Annotated[int, Range(-1, MAX_PROCESSES)] = 0
+    env_timeout: Annotated[float, Range(0, MAX_TIMEOUT, above=True), Note("seconds")] = 120.0
 
     def __post_init__(self) -> None:
-        counts = ("steps", "train_fill", "replay_size", "log_every", "eval_eps", "save_every")
-        optional = ("report_every", "eval_every", "video_length")
-        own = {"train_ratio": ranges.NOT_NEGATIVE, "keep": Range(2, ranges.MAX_COUNT)}
-        own |= dict.fromkeys(("envs", "eval_envs"), Range(1, MAX_ENVS))
-        own |= {"env_timeout": Range(0, MAX_TIMEOUT, above=True)}
-        own |= {"eval_processes": Range(-1, MAX_PROCESSES)}
-        own |= dict.fromkeys(counts, ranges.COUNT) | dict.fromkeys(optional, ranges.COUNT_OR_NONE)
-        ranges.check(self, own, "run.")
+        ranges.check_fields(self, "run.")
 
 
 def fill_step(run: RunConfig, batch_length: int) -> int:

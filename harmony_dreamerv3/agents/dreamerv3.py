@@ -56,7 +56,7 @@ class Agent:
     sampling: bool = True
 
     def __post_init__(self) -> None:
-        check_keys(self.obs_space, self.config)
+        check_keys(self.obs_space, self.config.agent)
         loss_tasks.check(self.config, self.wm)
         _ = self.balancer  # wrong options fail here, not while tracing
 
@@ -73,13 +73,13 @@ class Agent:
     @functools.cached_property
     def wm(self) -> WorldModel:
         """The world model."""
-        return WorldModel(self.config, self.obs_space, self.actions, self.dtype)
+        return WorldModel(self.config.agent, self.obs_space, self.actions, self.dtype)
 
     @functools.cached_property
     def behavior(self) -> Behavior:
         """Actor and critic."""
         discrete = self.act_space["action"].discrete
-        return Behavior(self.config, self.actions, discrete, self.dtype)
+        return Behavior(self.config.agent, self.actions, discrete, self.dtype)
 
     @functools.cached_property
     def balancer(self) -> Balancer:
@@ -89,7 +89,7 @@ class Agent:
     @functools.cached_property
     def optimizers(self) -> dict[str, optax.GradientTransformationExtraArgs]:
         """One optax chain each for model (with balance), actor and critic."""
-        c = self.config
+        c = self.config.agent
         configs = {"model": c.model_opt, "actor": c.actor_opt, "critic": c.critic_opt}
         return {name: optim.make(config) for name, config in configs.items()}
 
@@ -131,7 +131,7 @@ class Agent:
 
     def initial_carry(self, rows: int) -> State:
         """The policy's state before the first observation, for `rows` environments."""
-        c = self.config.rssm
+        c = self.config.agent.rssm
         return {
             "deter": jnp.zeros((rows, c.deter), self.dtype),
             "stoch": jnp.zeros((rows, c.stoch, c.classes), self.dtype),
@@ -186,7 +186,7 @@ class Agent:
         del mode
         obs = {k: v[:, None] for k, v in obs.items()}
         rows = len(carry["deter"])
-        c = self.config.rssm
+        c = self.config.agent.rssm
         k_latent, k_action = jax.random.split(key)
         noise = self._gumbel(k_latent, (rows, 1, c.stoch, c.classes))
         latent = {k: carry[k] for k in ("deter", "stoch")}
@@ -254,7 +254,7 @@ class Agent:
         Returns:
           The trajectory and its latent states `[H + 1, N, ...]`.
         """
-        c, rows = self.config, len(is_terminal)
+        c, rows = self.config.agent, len(is_terminal)
         k_action, k_latent = jax.random.split(key)
         action_noise = self._action_noise(k_action, (c.imag_horizon + 1, rows))
         noise = self._gumbel(k_latent, (c.imag_horizon, rows, c.rssm.stoch, c.rssm.classes))
@@ -278,7 +278,7 @@ class Agent:
     def _update_model(
         self, state: TrainState, batch: Batch, key: Array
     ) -> tuple[TrainState, dict[str, Any]]:
-        c = self.config.rssm
+        c = self.config.agent.rssm
         noise = self._gumbel(key, (*batch["is_first"].shape, c.stoch, c.classes))
         params = self._model(state.params)
         grad = jax.value_and_grad(self.model_loss, has_aux=True)
@@ -335,7 +335,7 @@ class Agent:
             new, "critic", self.optimizers["critic"], critic, grads, critic_loss
         )
         # Copied at the first update, moved towards the critic after every later one.
-        mix = jnp.where(state.updates == 0, 1.0, self.config.slow_critic_fraction)
+        mix = jnp.where(state.updates == 0, 1.0, self.config.agent.slow_critic_fraction)
         mix = mix.astype(self.param_dtype)
         slow = jax.tree.map(
             lambda s, p: mix * p + (1 - mix) * s, state.slow_critic, params["critic"]

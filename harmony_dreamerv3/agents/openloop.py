@@ -36,7 +36,7 @@ def open_loop(
     Returns:
       States `[B, T, ...]`: posteriors, then predictions; and features `[B, T, F]`.
     """
-    wm, c = agent.wm, agent.config.rssm
+    wm, c = agent.wm, agent.config.agent.rssm
     action = full(batch["action"])
     rows, steps = action.shape[:2]
     prev_action = jnp.concatenate([jnp.zeros_like(action[:, :1]), action[:, :-1]], 1)

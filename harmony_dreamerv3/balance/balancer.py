@@ -38,6 +38,7 @@ class Balancer(NamedTuple):
         of `task_names`, or a function that returns it and is called only when it is needed.
       needs_task_grads: whether `update` wants `task_grads`.
       task_names: all tasks, in order.
+      free_names: those whose weight the method chooses.
       task_losses: (losses) -> {task: float32 scalar}, before weighting.
     """
 
@@ -46,6 +47,7 @@ class Balancer(NamedTuple):
     update: Callable[..., State]
     needs_task_grads: bool
     task_names: tuple[str, ...]
+    free_names: tuple[str, ...]
     task_losses: Callable[[Losses], Scalars]
 
 
@@ -98,7 +100,7 @@ def assemble(
         vector = jnp.stack([values[name] for name in free]).astype(jnp.float32)
         return jax.lax.stop_gradient(update(state, jax.lax.stop_gradient(vector), task_grads))
 
-    return Balancer(init, apply, advance, needs_task_grads, tuple(tasks), reduce)
+    return Balancer(init, apply, advance, needs_task_grads, tuple(tasks), tuple(free), reduce)
 
 
 def weighted(

@@ -1,32 +1,23 @@
 """Configuration: typed settings with their ranges, yaml blocks, flags."""
 
+from harmony_dreamerv3.config import bases
 from harmony_dreamerv3.config.build import (
+    block_names,
     blocks,
     build,
     defaults,
     dump,
+    lay,
     load,
     make,
     to_dict,
+    upgrade,
 )
 from harmony_dreamerv3.config.overrides import Flat
-from harmony_dreamerv3.config.settings import (
-    WEIGHT_WORDS,
-    ActorConfig,
-    BalanceConfig,
-    CoderConfig,
-    Config,
-    HeadConfig,
-    JaxConfig,
-    LossScales,
-    OptConfig,
-    RetnormConfig,
-    RSSMConfig,
-)
+from harmony_dreamerv3.config.settings import WEIGHT_WORDS, BalanceConfig, Config, JaxConfig
 from harmony_dreamerv3.config.yaml_file import read_yaml
 
 __all__ = [
-    "WEIGHT_WORDS", "ActorConfig", "BalanceConfig", "CoderConfig", "Config", "Flat", "HeadConfig",
-    "JaxConfig", "LossScales", "OptConfig", "RSSMConfig", "RetnormConfig", "blocks", "build",
-    "defaults", "dump", "load", "make", "read_yaml", "to_dict",
+    "WEIGHT_WORDS", "BalanceConfig", "Config", "Flat", "JaxConfig", "bases", "block_names",
+    "blocks", "build", "defaults", "dump", "lay", "load", "make", "read_yaml", "to_dict", "upgrade",
 ]  # fmt: skip

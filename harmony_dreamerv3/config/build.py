@@ -1,7 +1,8 @@
 """Configuration: yaml blocks and command-line flags to frozen dataclasses.
 
-`configs.yaml` is the single source of defaults; `keys` lays blocks and flags over them, and the
-dataclasses of `settings` say what values make sense.
+Each key has one default: those of `run` and `env` stand at their dataclasses, all others in
+`configs.yaml`, in `defaults` for every base and in `bases` for one. `overrides` lays blocks and
+flags over them, and the dataclasses say what values make sense.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import dataclasses
 import functools
 import io
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -20,9 +21,20 @@ import embodied.envs
 from embodied.core.errors import UserError, nearest
 from embodied.core.ranges import OutOfRange
 from embodied.run.config import RunConfig
-from harmony_dreamerv3.config.overrides import OPEN, Flat, convert, flatten, nest, update
+from harmony_dreamerv3.config import bases
+from harmony_dreamerv3.config.overrides import (
+    OPEN,
+    Flat,
+    UnknownKey,
+    convert,
+    flatten,
+    nest,
+    update,
+)
 from harmony_dreamerv3.config.settings import Config
 from harmony_dreamerv3.config.yaml_file import read_yaml
+
+BASES = "bases"  # of configs.yaml: base -> the defaults of its keys
 
 
 def blocks(path: Path | None = None) -> dict[str, Any]:
@@ -36,6 +48,17 @@ def blocks(path: Path | None = None) -> dict[str, Any]:
 
 # Keys of earlier versions, so that their runs go on: the name now, and the value.
 RENAMED = {"run.eval_process": ("run.eval_processes", lambda value: -1 if value else 0)}
+# Keys that earlier versions lack, with the value that means what they did.
+ADDED: Flat = {"base": bases.DEFAULT}
+
+
+def upgrade(tree: Mapping[str, Any]) -> Flat:
+    """Flattens the configuration of a run, which an earlier version may have written."""
+    flat = {**ADDED, **flatten(tree)}
+    for old, (new, translate) in RENAMED.items():
+        if old in flat:
+            flat[new] = translate(flat.pop(old))
+    return flat
 
 
 def load(tree: Mapping[str, Any], source: object) -> Config:
@@ -47,31 +70,38 @@ def load(tree: Mapping[str, Any], source: object) -> Config:
     Raises:
       UserError: for an unknown or missing key, or a value of the wrong type.
     """
-    known, flat = _known(), flatten(tree)
-    for old, (new, translate) in RENAMED.items():
-        if old in flat:
-            flat[new] = translate(flat.pop(old))
+    flat = upgrade(tree)
+    base = str(flat.pop("base"))
+    try:
+        bases.check(base)
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from error
+    known = _known(base)
     for key, value in flat.items():
         if key not in known:
-            raise UserError(f"{source}: unknown key {key!r}{nearest(key, known)}")
+            raise _foreign(key, base, f"{source}: ") or UserError(
+                f"{source}: unknown key {key!r}{nearest(key, known)}"
+            )
         if key not in OPEN:
             flat[key] = convert(value, known[key], key)
         elif not isinstance(value, Mapping):
             raise UserError(f"{source}: {key}: expected a mapping, got {value!r}")
-    return build(flat)
+    return build({"base": base, **flat})
 
 
 @functools.cache
-def _known() -> Flat:
-    """Every key of a configuration with a value of its type."""
-    return flatten(to_dict(build(defaults(blocks()))))
+def _known(base: str) -> Flat:
+    """Every key of a configuration of a base but `base`, with a value of its type."""
+    flat = flatten(to_dict(build(defaults(blocks(), base))))
+    del flat["base"]
+    return flat
 
 
 def make(names: Sequence[str] = (), flags: Mapping[str, Any] | None = None) -> Config:
     """Builds a configuration from blocks and flags.
 
     Args:
-      names: blocks laid over `defaults`, in order.
+      names: blocks laid over the defaults, in order.
       flags: dotted keys (or regular expressions) to values, laid over the blocks; strings
         are parsed as the key's type.
 
@@ -79,36 +109,94 @@ def make(names: Sequence[str] = (), flags: Mapping[str, Any] | None = None) -> C
       The typed configuration.
 
     Raises:
-      UserError: unknown block or key (naming the nearest), or a value of the wrong type.
+      UserError: unknown block or key (naming the nearest), a value of the wrong type, or a block
+        or key of another base.
     """
+    every, flags = blocks(), dict(flags or {})
+    layers = [(f"block {name}", _block(every, name)) for name in names if name != "defaults"]
+    stated = [layer["base"] for _, layer in layers if "base" in layer]
+    base = str(flags.get("base", stated[-1] if stated else bases.DEFAULT))
+    return build(lay(defaults(every, base), base, [*layers, ("flag", flags)]))
+
+
+def lay(flat: Flat, base: str, layers: Iterable[tuple[str, Mapping[str, Any]]]) -> Flat:
+    """Lays blocks and flags over the complete keys of a configuration.
+
+    Args:
+      flat: dotted keys to values.
+      base: the base of the run.
+      layers: where each comes from, such as "block atari100k", and its keys.
+
+    Raises:
+      UserError: see `make`.
+    """
+    flat = {key: value for key, value in flat.items() if key != "base"}
+    for source, layer in layers:
+        own = str(layer.get("base", base))
+        if own != base:
+            raise UserError(f"{source} is of base {own}, this run's base is {base}; {_of(base)}")
+        keys = {key: value for key, value in layer.items() if key != "base"}
+        try:
+            flat = update(flat, keys, source)
+        except UnknownKey as error:
+            raise _foreign(error.key, base, f"{source}: ") or error from error
+    return {"base": base, **flat}
+
+
+def _block(every: Mapping[str, Any], name: str) -> Flat:
+    if name not in block_names(every):
+        options = [key for key in block_names(every) if key != "defaults"]
+        raise UserError(f"unknown config block {name!r}{nearest(name, options)}")
+    return flatten(every[name])
+
+
+def block_names(every: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the blocks of `blocks()`, without the defaults of the bases."""
+    return tuple(name for name in every if name != BASES)
+
+
+def _of(base: str) -> str:
+    """What to do about a block of another base."""
     every = blocks()
-    flat = defaults(every)
-    for name in names:
-        if name not in every:
-            options = [key for key in every if key != "defaults"]
-            raise UserError(f"unknown config block {name!r}{nearest(name, options)}")
-        if name != "defaults":
-            flat = update(flat, flatten(every[name]), f"block {name}")
-    return build(update(flat, flags or {}, "flag"))
+    own = [name for name in block_names(every) if dict(every[name]).get("base") == base]
+    return f"blocks of {base}: {', '.join(own) or 'none'}"
 
 
-def defaults(every: Mapping[str, Any]) -> Flat:
-    """The flat defaults: `configs.yaml` over the options of every suite and of `RunConfig`."""
+def _foreign(key: str, base: str, prefix: str) -> UserError | None:
+    """Returns what to say of a key of another base; None where no base has it."""
+    for other in bases.MODULES:
+        if other != base and key in _known(other):
+            hint = nearest(key, _known(base))
+            return UserError(
+                f"{prefix}{key!r} is a key of base {other}, this run's base is {base}{hint}"
+            )
+    return None
+
+
+def defaults(every: Mapping[str, Any], base: str = bases.DEFAULT) -> Flat:
+    """The flat defaults: of all bases, of one, of `RunConfig`, and of the options of every suite.
+
+    Args:
+      every: `blocks()`.
+      base: the base.
+
+    Raises:
+      UserError: for a base that does not exist.
+    """
+    bases.check(base)
     flat: Flat = {f"run.{field.name}": field.default for field in dataclasses.fields(RunConfig)}
     for name, suite in embodied.envs.suites().items():
         for field in dataclasses.fields(suite.options):
             flat[f"env.{name}.{field.name}"] = field.default
-    known = flatten(every["defaults"])
-    unknown = [key for key in known if key.startswith("run.") and key not in flat]
-    unknown += [k for k in known if k.startswith("env.") and k.count(".") > 1 and k not in flat]
-    if unknown:
-        raise UserError(f"configs.yaml: unknown key {unknown[0]!r}{nearest(unknown[0], flat)}")
-    return {**known, **flat, **known}
+    return {"base": base, **flatten(every["defaults"]), **flatten(every[BASES][base]), **flat}
 
 
 def build(flat: Flat) -> Config:
     """Builds the typed configuration from complete flat keys."""
-    return _build(Config, nest(flat), "")
+    tree = nest(flat)
+    cls = bases.agent_config(tree["base"])
+    agent = {key: tree.pop(key) for key in bases.keys(tree["base"]) if key in tree}
+    return _build(Config, {**tree, "agent": _build(cls, agent, "")}, "")
 
 
 def _build(cls: type, tree: Mapping[str, Any], prefix: str) -> Any:
@@ -144,7 +232,7 @@ def _freeze(tree: Mapping[str, Any]) -> Mapping[str, Any]:
     return types.MappingProxyType(frozen)
 
 
-def to_dict(config: Any) -> dict[str, Any]:
+def to_dict(config: Config) -> dict[str, Any]:
     """Plain nested dictionaries of a configuration, fit for yaml or json."""
 
     def plain(value: Any) -> Any:
@@ -154,7 +242,10 @@ def to_dict(config: Any) -> dict[str, Any]:
             return {key: plain(item) for key, item in value.items()}
         return list(value) if isinstance(value, tuple) else value
 
-    return plain(config)
+    tree: dict[str, Any] = {}
+    for key, value in plain(config).items():
+        tree |= value if key == "agent" else {key: value}
+    return tree
 
 
 def dump(config: Config) -> str:

@@ -25,6 +25,19 @@ MAX_DIGITS = 100  # More would only take time: no setting is as large.
 Flat = dict[str, Any]
 
 
+class UnknownKey(UserError):
+    """A key that matches nothing.
+
+    Args:
+      key: the key.
+      message: what is wrong.
+    """
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> Flat:
     """Flattens nested mappings to dotted keys; open mappings stay whole."""
     flat: Flat = {}
@@ -58,7 +71,8 @@ def update(flat: Flat, layer: Mapping[str, Any], source: str) -> Flat:
       source: for messages, such as "block atari100k".
 
     Raises:
-      UserError: a key that matches nothing, or a value of the wrong type.
+      UnknownKey: a key that matches nothing.
+      UserError: a value of the wrong type.
     """
     flat = dict(flat)
     for key, value in layer.items():
@@ -83,10 +97,11 @@ def _matches(key: str, flat: Flat, source: str) -> list[str]:
             pattern = re.compile(key)
         except re.error as error:
             raise UserError(f"{source}: {key!r} is no regular expression: {error}") from error
-        found = [name for name in flat if pattern.match(name)]
-        if found:
-            return found
-    raise UserError(f"{source}: unknown key {key!r}{nearest(key, [*flat, 'harmony'])}")
+        matches = [name for name in flat if pattern.match(name)]
+        if matches:
+            return matches
+    hint = nearest(key, [*flat, "base", "harmony"])
+    raise UnknownKey(key, f"{source}: unknown key {key!r}{hint}")
 
 
 def _open(old: Mapping[str, Any], rest: str, value: Any, key: str) -> dict[str, Any]:

@@ -1,122 +1,16 @@
-"""The frozen dataclasses of a configuration; each checks its own values."""
+"""Settings that every base has, as frozen dataclasses; each checks its own values."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from embodied.core import ranges
-from embodied.core.errors import UserError, nearest
-from embodied.core.ranges import OutOfRange, Range
+from embodied.core.errors import UserError
+from embodied.core.ranges import Note, OutOfRange, Range
 from embodied.core.rng import SEEDS
 from embodied.run.config import RunConfig
-
-
-@dataclasses.dataclass(frozen=True)
-class RSSMConfig:
-    """Sizes of the recurrent state-space model; `unimix` in [0, 1)."""
-
-    deter: int
-    units: int
-    stoch: int
-    classes: int
-    unimix: float
-
-    def __post_init__(self) -> None:
-        sizes = dict.fromkeys(("deter", "units", "stoch", "classes"), ranges.COUNT)
-        ranges.check(self, {**sizes, "unimix": ranges.SHARE_BELOW_ONE})
-
-    @property
-    def features(self) -> int:
-        """Size F of the heads' input: deter and flattened stoch."""
-        return self.deter + self.stoch * self.classes
-
-
-@dataclasses.dataclass(frozen=True)
-class CoderConfig:
-    """Encoder or decoder: regular expressions of keys, sizes."""
-
-    mlp_keys: str
-    cnn_keys: str
-    mlp_layers: int
-    mlp_units: int
-    cnn_depth: int
-    minres: int
-
-    def __post_init__(self) -> None:
-        sizes = ("mlp_layers", "mlp_units", "cnn_depth", "minres")
-        ranges.check(self, dict.fromkeys(sizes, ranges.COUNT))
-        for name in ("mlp_keys", "cnn_keys"):
-            pattern = getattr(self, name)
-            try:
-                re.compile(pattern)
-            except (re.error, RecursionError, OverflowError) as error:
-                raise OutOfRange(
-                    name, f"must be a regular expression, got {pattern!r}: {error}"
-                ) from error
-
-
-@dataclasses.dataclass(frozen=True)
-class HeadConfig:
-    """An MLP head; `bins` of the two-hot heads."""
-
-    layers: int
-    units: int
-    outscale: float
-    bins: int = 255
-
-    def __post_init__(self) -> None:
-        own = {"outscale": ranges.NOT_NEGATIVE, "bins": Range(2, ranges.MAX_COUNT)}
-        ranges.check(self, {"layers": ranges.COUNT_OR_NONE, "units": ranges.COUNT, **own})
-
-
-@dataclasses.dataclass(frozen=True)
-class ActorConfig:
-    """The policy head; `unimix` for one-hot actions, `minstd`, `maxstd` for Gaussian ones."""
-
-    layers: int
-    units: int
-    outscale: float
-    unimix: float
-    minstd: float
-    maxstd: float
-
-    def __post_init__(self) -> None:
-        own = {"outscale": ranges.NOT_NEGATIVE, "unimix": ranges.SHARE_BELOW_ONE}
-        own |= {"minstd": ranges.POSITIVE, "maxstd": Range(self.minstd)}
-        ranges.check(self, {"layers": ranges.COUNT_OR_NONE, "units": ranges.COUNT, **own})
-
-
-@dataclasses.dataclass(frozen=True)
-class OptConfig:
-    """Adam after clipping by global norm."""
-
-    lr: float
-    eps: float
-    clip: float
-
-    def __post_init__(self) -> None:
-        clip = Range(0, above=True, infinite=True)  # Imported runs may not clip.
-        ranges.check(self, {"lr": ranges.NOT_NEGATIVE, "eps": ranges.NOT_NEGATIVE, "clip": clip})
-
-
-@dataclasses.dataclass(frozen=True)
-class LossScales:
-    """Weights of the baseline; under other balance methods only dyn and rep act, as alpha."""
-
-    image: float
-    vector: float
-    reward: float
-    cont: float
-    dyn: float
-    rep: float
-
-    def __post_init__(self) -> None:
-        names = (field.name for field in dataclasses.fields(self))
-        ranges.check(self, dict.fromkeys(names, ranges.NOT_NEGATIVE))
-
 
 # Weights inside a task that follow from the loss scales.
 WEIGHT_WORDS = ("alpha", "1-alpha")
@@ -124,7 +18,18 @@ WEIGHT_WORDS = ("alpha", "1-alpha")
 
 @dataclasses.dataclass(frozen=True)
 class BalanceConfig:
-    """Loss balancing: the method and its tasks (see docs/balance.md)."""
+    """Loss balancing: the method and its tasks (see docs/balance.md).
+
+    Args:
+      method: fixed, harmony, harmony_unrectified, uncertainty, dwa, nashmtl or reciprocal.
+      tasks: task to its losses with weights inside; `image` and `vector` stand for all decoder
+        keys of that kind, alpha = loss_scales.dyn / (loss_scales.dyn + loss_scales.rep).
+        Losses in no task are added at their loss_scales weight.
+      weights: task to its weight: under `fixed` the tuned weights, elsewhere tasks held fixed.
+      dyn_regularizer: paper for log(1 + σ); released for α log(1 + σ), as in Table 2's code.
+      vectors: False leaves vector losses outside the balanced tasks, as in the released code.
+      options: further options of the method, such as {temperature: 2.0} for dwa.
+    """
 
     method: str
     tasks: Mapping[str, Mapping[str, float | str]]
@@ -134,10 +39,10 @@ class BalanceConfig:
     options: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        for task, held in self.weights.items():
-            if held not in ranges.NOT_NEGATIVE:
+        for task, weight in self.weights.items():
+            if weight not in ranges.NOT_NEGATIVE:
                 raise OutOfRange(
-                    f"weights.{task}", f"must be a finite number of at least 0, got {held!r}"
+                    f"weights.{task}", f"must be a finite number of at least 0, got {weight!r}"
                 )
         for task, losses in self.tasks.items():
             if not isinstance(task, str):
@@ -148,33 +53,34 @@ class BalanceConfig:
                     f"tasks.{task}",
                     f"must be a mapping of losses to weights, as in {example}, got {losses!r}",
                 )
-            for loss, weight in losses.items():
-                word = isinstance(weight, str) and weight.replace(" ", "") in WEIGHT_WORDS
-                if not word and weight not in ranges.NOT_NEGATIVE:
+            for loss, share in losses.items():
+                word = isinstance(share, str) and share.replace(" ", "") in WEIGHT_WORDS
+                if not word and share not in ranges.NOT_NEGATIVE:
                     raise UserError(
                         f"balance.tasks.{task}.{loss}: expected a number, alpha or 1-alpha "
-                        f"(numbers at least 0 and finite), got {weight!r}"
+                        f"(numbers at least 0 and finite), got {share!r}"
                     )
 
 
 @dataclasses.dataclass(frozen=True)
-class RetnormConfig:
-    """Return normalisation: EMA decay, least scale, percentiles."""
-
-    decay: float
-    max: float
-    perclo: float
-    perchi: float
-
-    def __post_init__(self) -> None:
-        high = Range(self.perclo, 100)
-        own = {"decay": ranges.SHARE, "max": ranges.POSITIVE}
-        ranges.check(self, {**own, "perclo": Range(0, 100), "perchi": high})
-
-
-@dataclasses.dataclass(frozen=True)
 class JaxConfig:
-    """Where and how the program runs."""
+    """Where and how the program runs.
+
+    Args:
+      platform: auto, cpu, gpu or tpu.
+      precision: float32, bfloat16 or float64, of the computation.
+      matmul_precision: highest, default or tensorfloat32, of float32 products on accelerators.
+      prealloc: False takes GPU memory as needed, when several jobs share a device.
+      deterministic: deterministic operations on GPU, at some cost of speed.
+      cache: keep compiled programs in ~/.cache/harmony_dreamerv3.
+      device_replay: auto, True or False: keep the replay in accelerator memory.
+      population_devices: devices that share the learners of `--seeds`.
+      data_devices: devices that share the windows of each batch.
+      coordinator: several processes train one seed: host:port of the first, or auto.
+      processes: with coordinator host:port: how many there are.
+      process: with coordinator host:port: which one this is, from 0.
+      debug_nans: stop where a NaN comes up first; slow.
+    """
 
     platform: str
     precision: str
@@ -183,16 +89,15 @@ class JaxConfig:
     deterministic: bool
     cache: bool
     device_replay: str
-    population_devices: int
-    data_devices: int
+    population_devices: Annotated[int, ranges.COUNT]
+    data_devices: Annotated[int, ranges.COUNT]
     coordinator: str
-    processes: int
+    processes: Annotated[int, ranges.COUNT]
     process: int
     debug_nans: bool
 
     def __post_init__(self) -> None:
-        counts = ("population_devices", "data_devices", "processes")
-        ranges.check(self, dict.fromkeys(counts, ranges.COUNT), "jax.")
+        ranges.check_fields(self, "jax.")
         ranges.check(self, {"process": Range(0, self.processes - 1)}, "jax.")
         if self.processes > 1 and not self.coordinator:
             raise UserError(
@@ -201,52 +106,36 @@ class JaxConfig:
             )
 
 
-HEADS = ("decoder", "reward", "cont")  # whose gradient may reach the latents
-
-
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """The whole configuration; field names are the keys of `configs.yaml`."""
+    """The whole configuration: what every base has, and the agent of one.
 
+    The fields are the keys of `configs.yaml`, except that those of `agent` stand at the top.
+
+    Args:
+      base: the agent: a name of `config.bases`.
+      task: suite_name, e.g. atari_pong, dmc_walker_walk, gym_CartPole-v1.
+      method: name of this run's column in tables; empty: the balance method.
+      seed: of all draws.
+      logdir: run folder; empty for runs/TASK-METHOD-SEED.
+      agent: the `AgentConfig` of the base.
+      batch_size: windows in a batch.
+      batch_length: steps of a window.
+      env: options of the suites; each is documented at `Options` in embodied/envs/<suite>.py.
+    """
+
+    base: str
     task: str
     method: str
-    seed: int
+    seed: Annotated[int, SEEDS]
     logdir: str
-    rssm: RSSMConfig
-    encoder: CoderConfig
-    decoder: CoderConfig
-    reward_head: HeadConfig
-    cont_head: HeadConfig
-    grad_heads: tuple[str, ...]
-    loss_scales: LossScales
-    free_nats: float
-    model_opt: OptConfig
+    agent: Any
     balance: BalanceConfig
-    actor: ActorConfig
-    critic: HeadConfig
-    actor_opt: OptConfig
-    critic_opt: OptConfig
-    imag_horizon: int
-    horizon: float
-    return_lambda: float
-    actent: float
-    retnorm: RetnormConfig
-    slow_critic_fraction: float
-    batch_size: int
-    batch_length: int
+    batch_size: Annotated[int, ranges.COUNT, Note("windows", symbol="B")]
+    batch_length: Annotated[int, ranges.COUNT, Note("agent steps", symbol="T")]
     jax: JaxConfig
     run: RunConfig
     env: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        counts = ("imag_horizon", "batch_size", "batch_length")
-        shares = ("return_lambda", "slow_critic_fraction")
-        own = {"seed": SEEDS, "free_nats": ranges.NOT_NEGATIVE, "actent": ranges.NOT_NEGATIVE}
-        own |= {"horizon": Range(1)} | dict.fromkeys(shares, ranges.SHARE)
-        ranges.check(self, {**own, **dict.fromkeys(counts, ranges.COUNT)})
-        for head in self.grad_heads:
-            if head not in HEADS:
-                raise UserError(
-                    f"grad_heads: expected any of {', '.join(HEADS)}, got {head!r}"
-                    f"{nearest(head, HEADS)}"
-                )
+        ranges.check_fields(self)

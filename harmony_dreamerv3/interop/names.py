@@ -221,7 +221,7 @@ def idle_harmonizers(used: Iterable[str]) -> list[str]:
 
 def _shapes(agent: Agent, named: Mapping[str, Any]) -> TrainState:
     """Shapes of the agent's train state, computed without allocating it."""
-    c = agent.config
+    c = agent.config.agent
     coders = (c.encoder.mlp_layers, c.decoder.mlp_layers)
     layers = max(c.reward_head.layers, c.cont_head.layers, c.actor.layers, c.critic.layers, *coders)
     if layers > len(named):

@@ -127,7 +127,7 @@ def compute(agent: Agent, state: TrainState, batch: Mapping[str, Any], wanted: s
 
 def _world_model(agent: Agent, state: TrainState, batch: Any) -> dict[str, Any]:
     """World-model losses, predictions, gradients."""
-    c = agent.config.rssm
+    c = agent.config.agent.rssm
     params = {name: state.params[name] for name in ("world_model", "balance")}
     noise = jnp.zeros((*batch["is_first"].shape, c.stoch, c.classes))
     grad = jax.value_and_grad(agent.model_loss, has_aux=True)
@@ -199,7 +199,7 @@ def _idle(name: str, value: np.ndarray, out: Arrays) -> None:
 
 
 def _check_size(agent: Agent, batch: Mapping[str, np.ndarray]) -> None:
-    c = agent.config
+    c = agent.config.agent
     numbers = (c.imag_horizon + 1) * batch["is_first"].size * agent.wm.feature_size
     if c.imag_horizon < 1 or numbers > MAX_IMAGINED:
         raise UserError(

@@ -17,8 +17,8 @@ from jax.sharding import PartitionSpec as P
 
 from embodied.core.errors import UserError
 from embodied.core.space import Space
-from harmony_dreamerv3.agents import openloop
-from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
+from harmony_dreamerv3.agents import agent_class, openloop
+from harmony_dreamerv3.agents.base import TrainState
 from harmony_dreamerv3.config import Config
 from harmony_dreamerv3.runtime import device_replay, devices, trees
 from harmony_dreamerv3.runtime.failures import Failures
@@ -46,7 +46,7 @@ class Runtime:
         act_space: Mapping[str, Space],
         seeds: Sequence[int],
     ) -> None:
-        self.agent = Agent(config, dict(obs_space), dict(act_space))
+        self.agent: Any = agent_class(config.base)(config, dict(obs_space), dict(act_space))
         self.size = len(seeds)
         self.seeds = tuple(int(seed) for seed in seeds)
         self.machine = devices.machine()

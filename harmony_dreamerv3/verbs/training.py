@@ -156,8 +156,13 @@ def prepare_folder(folder: Path, config: Config) -> str:
         if folder.exists() and {path.name for path in folder.iterdir()} - LEFTOVERS:
             raise UserError(f"{folder} is not empty and holds no run; give another --logdir")
         return text
-    old = overrides.flatten(_read_version(path))
+    old = configs.upgrade(_read_version(path))
     new = overrides.flatten(configs.to_dict(config))
+    if old["base"] != new["base"]:
+        raise UserError(
+            f"{folder} holds a run of base {old['base']}, this run's base is {new['base']}; give "
+            "another --logdir"
+        )
     names = sorted({*old, *new} - set(CHANGEABLE))
     differing = [key for key in names if old.get(key) != new.get(key)]
     if differing:

@@ -162,7 +162,7 @@ def test_dwa_follows_the_rates_of_its_windows():
 def test_task_gradients_are_those_of_each_task_by_all_shared_parameters():
     agent, state, _ = trained("nashmtl")
     batch = jax.tree.map(jnp.asarray, tiny.make_batch(agent))
-    c = agent.config.rssm
+    c = agent.config.agent.rssm
     noise = jnp.zeros((*batch["is_first"].shape, c.stoch, c.classes))
     found = loss_tasks.task_grads(agent.balancer, agent.wm, state.params, batch, noise)
     model = state.params["world_model"]

@@ -6,7 +6,7 @@ import pytest
 import reference as ref
 
 from harmony_dreamerv3 import normalize
-from harmony_dreamerv3.config import RetnormConfig
+from harmony_dreamerv3.config.dreamerv3 import RetnormConfig
 
 CONFIG = RetnormConfig(decay=0.99, max=1.0, perclo=5.0, perchi=95.0)
 

@@ -52,7 +52,7 @@ def everything(agent: Any, like: Agent, batch: Any) -> dict[str, Any]:
     """Losses and gradients of all three parts, and the parameters after an update."""
     key = jax.random.key_data(jax.random.key(1))
     state = like.init(key)
-    c = like.config.rssm
+    c = like.config.agent.rssm
     noise = jax.random.gumbel(key, (*batch["is_first"].shape, c.stoch, c.classes), like.param_dtype)
     noise = noise if like.sampling else 0.0 * noise
     model = {k: state.params[k] for k in ("world_model", "balance")}

@@ -33,7 +33,7 @@ def made():
 @pytest.fixture(scope="module")
 def losses_of(made):
     agent, _, params, _ = made
-    c = agent.config.rssm
+    c = agent.config.agent.rssm
 
     @jax.jit
     def run(batch):
@@ -47,7 +47,7 @@ def test_every_loss_is_that_of_the_formulas(made, losses_of):
     agent, _, params, batch = made
     losses, aux = losses_of(batch)
     big = jax.tree.map(lambda x: np.asarray(x, np.float64), params["world_model"])
-    c = agent.config.rssm
+    c = agent.config.agent.rssm
     expected = ref.world_model(big, batch, VECTORS, c.stoch, c.classes)
     np.testing.assert_allclose(features(aux["post"]), expected["feat"], atol=2e-5)
     assert set(losses) == set(expected["losses"])
@@ -65,7 +65,7 @@ def test_harmonized_vectors(made, losses_of, regularizer):
     )
     s = {"observation": 0.7, "reward": -0.4, "dynamics": 0.2}
     params = {**params, "balance": {"log_sigma": jax.tree.map(jnp.float32, s)}}
-    c = agent.config.rssm
+    c = agent.config.agent.rssm
     noise = jnp.zeros((*batch["is_first"].shape, c.stoch, c.classes))
     model = {name: params[name] for name in ("world_model", "balance")}
     total, grads = jax.jit(
@@ -124,7 +124,7 @@ def test_the_future_does_not_reach_the_past(made, losses_of):
 def test_gradients_do_not_depend_on_the_order_of_the_batch(made):
     agent, state, params, batch = made
     agent = tiny.make_agent(balance__method="harmony")  # This one draws.
-    c = agent.config.rssm
+    c = agent.config.agent.rssm
     noise = jax.random.gumbel(jax.random.key(3), (*batch["is_first"].shape, c.stoch, c.classes))
     model = {name: params[name] for name in ("world_model", "balance")}
     grad = jax.jit(jax.grad(lambda p, b, n: agent.model_loss(p, state, b, n)[0]))
@@ -144,7 +144,7 @@ def test_gradients_do_not_depend_on_the_order_of_the_batch(made):
 def test_grad_heads_stop_gradients(made):
     agent = tiny.make_agent(sampling=False, grad_heads=["decoder", "reward"])
     _, _, params, batch = made
-    c = agent.config.rssm
+    c = agent.config.agent.rssm
     noise = jnp.zeros((*batch["is_first"].shape, c.stoch, c.classes))
 
     def cont(p, b):

@@ -80,5 +80,5 @@ def test_methods_are_laid_over_the_run_without_its_own_balancing(make_buffer):
     for config in made.values():
         assert config.balance.options == {}
         assert config.balance.dyn_regularizer == "released"
-        assert config.model_opt.lr == 3e-3
-        assert config.rssm == base.rssm
+        assert config.agent.model_opt.lr == 3e-3
+        assert config.agent.rssm == base.agent.rssm

@@ -106,11 +106,15 @@ def test_upstream_configuration_beside_the_checkpoint(tmp_path):
         "encoder: {cnn_depth: 8, cnn: resnet}\nenvs: {amount: 1}\njax: {precision: float16}\n"
     )
     config = folders.make_config(["atari100k"], {"encoder.cnn_depth": "4"}, theirs)
-    assert (config.task, config.rssm.deter, config.encoder.cnn_depth) == ("atari_pong", 96, 4)
+    assert (config.task, config.agent.rssm.deter, config.agent.encoder.cnn_depth) == (
+        "atari_pong",
+        96,
+        4,
+    )
     assert config.balance.method == "harmony" and config.balance.dyn_regularizer == "released"
     assert config.run.train_fill == 1024 and config.jax.precision == "float32"
     # Keys that it leaves out have the released code's defaults.
-    assert config.rssm.units == 1024
+    assert config.agent.rssm.units == 1024
 
 
 def test_wrong_sizes_wrong_suffix_and_no_run(exported, tmp_path, capsys):

@@ -15,30 +15,30 @@ def test_every_default_and_block_can_be_built():
 
 def test_sizes_of_the_benchmark():
     config = configs.make((), upstream.translate(["defaults", "atari100k"], {"harmony": True}))
-    assert (config.rssm.deter, config.rssm.units) == (512, 512)
-    assert (config.encoder.cnn_depth, config.decoder.cnn_depth) == (32, 32)
-    assert (config.actor.layers, config.critic.units) == (2, 512)
+    assert (config.agent.rssm.deter, config.agent.rssm.units) == (512, 512)
+    assert (config.agent.encoder.cnn_depth, config.agent.decoder.cnn_depth) == (32, 32)
+    assert (config.agent.actor.layers, config.agent.critic.units) == (2, 512)
     assert config.balance.method == "harmony"
-    assert (config.encoder.mlp_keys, config.encoder.cnn_keys) == ("$^", "image")
+    assert (config.agent.encoder.mlp_keys, config.agent.encoder.cnn_keys) == ("$^", "image")
 
 
 def test_vector_networks_keep_their_default_size_in_blocks_of_sizes():
     """`.*\\.units` names no `mlp_units` there, so that these stay large."""
     config = configs.make((), upstream.translate(["dmc_proprio"], {}))
-    assert (config.encoder.mlp_layers, config.encoder.mlp_units) == (5, 1024)
+    assert (config.agent.encoder.mlp_layers, config.agent.encoder.mlp_units) == (5, 1024)
     config = configs.make((), upstream.translate(["dmc_proprio"], {r".*\.mlp_units": 16}))
-    assert (config.encoder.mlp_units, config.decoder.mlp_units) == (16, 16)
+    assert (config.agent.encoder.mlp_units, config.agent.decoder.mlp_units) == (16, 16)
     config = configs.make((), upstream.translate(["metaworld"], {}))
-    assert config.grad_heads == ("decoder", "reward") and config.batch_size == 50
+    assert config.agent.grad_heads == ("decoder", "reward") and config.batch_size == 50
 
 
 def test_later_overrides_win_and_patterns_match_from_the_start():
     flags = {r".*\.layers": 3, "actor.layers": 4, "critic": None}
     del flags["critic"]
     config = configs.make((), upstream.translate([], flags))
-    assert (config.critic.layers, config.actor.layers) == (3, 4)
+    assert (config.agent.critic.layers, config.agent.actor.layers) == (3, 4)
     config = configs.make((), upstream.translate([], {"actor.layers": 4, r".*\.layers": 3}))
-    assert config.actor.layers == 3
+    assert config.agent.actor.layers == 3
     with pytest.raises(UserError, match="matches no config key"):
         upstream.translate([], {r"\.layers$": 3})
 
@@ -82,8 +82,8 @@ def test_what_makes_a_difference_is_refused_by_name(overrides, message):
 def test_free_nats_clip_and_scales():
     ours = upstream.translate([], {"dyn_loss.free": 0.5, "rep_loss.free": 0.5, "actor_opt.clip": 0})
     config = configs.make((), ours)
-    assert config.free_nats == 0.5 and config.actor_opt.clip == float("inf")
+    assert config.agent.free_nats == 0.5 and config.agent.actor_opt.clip == float("inf")
     scales = {"loss_scales.image": 3.0, "loss_scales.dyn": 0.3}
-    assert configs.make((), upstream.translate([], scales)).loss_scales.image == 3.0
+    assert configs.make((), upstream.translate([], scales)).agent.loss_scales.image == 3.0
     config = configs.make((), upstream.translate([], {**scales, "harmony": True}))
-    assert (config.loss_scales.image, config.loss_scales.dyn) == (1.0, 0.3)
+    assert (config.agent.loss_scales.image, config.agent.loss_scales.dyn) == (1.0, 0.3)
