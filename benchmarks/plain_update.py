@@ -28,7 +28,7 @@ from benchmarks import plain_layers as nets
 from benchmarks.plain_layers import Array, Params, dense, flat, head, linear
 from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
 from harmony_dreamerv3.behavior import Trajectory
-from harmony_dreamerv3.interop import parity
+from harmony_dreamerv3.interop import parity, parity_2023
 from harmony_dreamerv3.nets import distributions as dist
 
 sg = jax.lax.stop_gradient
@@ -283,8 +283,8 @@ class PlainUpdate:
 
 def check(path: Path) -> list[parity.Row]:
     """Compares the plain version with a golden bundle, as `parity.check` does the agent."""
-    build = parity.build_agent
-    with mock.patch.object(parity, "build_agent", lambda meta: PlainUpdate(build(meta))):
+    build = parity_2023.build_agent
+    with mock.patch.object(parity_2023, "build_agent", lambda meta: PlainUpdate(build(meta))):
         return parity.check(path)
 
 

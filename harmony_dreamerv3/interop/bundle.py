@@ -7,49 +7,48 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 
 from embodied.core.errors import UserError, nearest
 
-if TYPE_CHECKING:
-    from harmony_dreamerv3.agents.dreamerv3 import Agent
-
 MAX_BYTES = 4 << 30  # of all arrays together, unpacked
 PARTS = ("params", "batch", "expect")
+# What only some have: a second batch, a state before the first step, numbers to draw with.
+MORE = ("batch2", "carry", "noise", "aug")
 FLAGS = ("is_first", "is_last", "is_terminal")
-
-
-@dataclasses.dataclass(frozen=True)
-class Meta:
-    """What a bundle says of the agent that made it.
-
-    Args:
-      configs: names of config blocks of the released code.
-      overrides: its keys, or regular expressions, to values.
-      obs_space: shape and dtype by key, in order.
-      actions: size of the action vector.
-      discrete: whether actions are one-hot.
-    """
-
-    configs: tuple[str, ...]
-    overrides: dict[str, Any]
-    obs_space: dict[str, tuple[tuple[int, ...], str]]
-    actions: int
-    discrete: bool
+DTYPES = ("bool", "uint8", "int32", "int64", "float32", "float64")
+# What `meta` of every bundle must have.
+META = {"configs": list, "overrides": dict, "obs_space": dict, "act_space": dict}
+Arrays = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
 class Bundle:
-    """Contents of a bundle, names without their prefix."""
+    """Contents of a bundle, names without their prefix.
 
-    meta: Meta
-    params: dict[str, np.ndarray]
-    batch: dict[str, np.ndarray]
-    expect: dict[str, np.ndarray]
+    Args:
+      meta: what it says of the agent that made it: `configs`, names of blocks of its code base;
+        `overrides`, its keys or regular expressions to values; `obs_space` and `act_space`, a
+        description by key in order; and what a base adds.
+      params: arrays before the update.
+      batch: `[B, T, ...]`.
+      expect: what its code base computed.
+      more: further groups of arrays by name, those of `MORE` that are there.
+    """
+
+    meta: dict[str, Any]
+    params: Arrays
+    batch: Arrays
+    expect: Arrays
+    more: dict[str, Arrays]
+
+    @property
+    def base(self) -> str:
+        """The base that made it; the oldest bundles do not say that they are of 2023."""
+        return str(self.meta.get("base", "dreamerv3"))
 
 
 def read(path: Path) -> Bundle:
@@ -62,21 +61,22 @@ def read(path: Path) -> Bundle:
     if "meta" not in arrays:
         raise UserError(f"{path}: expected an entry `meta` with JSON text{nearest('meta', arrays)}")
     meta = _meta(arrays.pop("meta"), path)
-    parts: dict[str, dict[str, np.ndarray]] = {name: {} for name in PARTS}
+    parts: dict[str, Arrays] = {name: {} for name in (*PARTS, *MORE)}
     for name, value in arrays.items():
         head, _, rest = name.partition("/")
         if head not in parts or not rest:
-            raise UserError(f"{path}: unexpected entry {name!r}; expected {', '.join(parts)}/...")
+            raise UserError(f"{path}: unexpected entry {name!r}; expected {', '.join(PARTS)}/...")
         if value.dtype.kind not in "biuf":
             raise UserError(f"{path}: {name} has dtype {value.dtype}, expected numbers")
         parts[head][rest] = value
-    empty = [name for name, part in parts.items() if not part]
+    empty = [name for name in PARTS if not parts[name]]
     if empty:
         raise UserError(f"{path}: no entries under {empty[0]}/")
-    return Bundle(meta, **parts)
+    more = {name: parts.pop(name) for name in MORE}
+    return Bundle(meta, **parts, more={name: part for name, part in more.items() if part})
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray]:
+def read_npz(path: Path) -> Arrays:
     """Reads an archive of arrays; pickled objects in it are refused.
 
     Raises:
@@ -122,7 +122,8 @@ def _array(file: IO[bytes], size: int, name: str) -> np.ndarray:
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 
-def _meta(entry: np.ndarray, path: Path) -> Meta:
+def _meta(entry: np.ndarray, path: Path) -> dict[str, Any]:
+    """Returns the description in a bundle, its kinds of values checked."""
     if entry.dtype.kind not in "US" or entry.size != 1:
         raise UserError(f"{path}: `meta` must be one JSON text, got {entry.dtype} {entry.shape}")
     text = entry.reshape(())[()]
@@ -130,67 +131,27 @@ def _meta(entry: np.ndarray, path: Path) -> Meta:
         meta = json.loads(text.decode() if isinstance(text, bytes) else str(text))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: `meta` is not JSON: {error}") from error
-
-    def get(key: str, kind: type) -> Any:
+    for key, kind in META.items():
         if not isinstance(meta, dict) or not isinstance(meta.get(key), kind):
             got = repr(meta.get(key))[:80] if isinstance(meta, dict) else type(meta).__name__
             raise UserError(f"{path}: meta.{key} must be a {kind.__name__}, got {got}")
-        return meta[key]
-
-    configs = tuple(str(name) for name in get("configs", list))
-    sampling = meta.get("sampling", "mode")
-    if sampling != "mode":
-        raise UserError(
-            f"{path}: meta.sampling is {sampling!r}; only bundles whose draws are modes "
-            "('mode') can be compared"
-        )
-    obs = {
-        str(key): (_shape(space, f"obs_space.{key}", path), str(space.get("dtype")))
-        for key, space in get("obs_space", dict).items()
-    }
-    for key, (_, dtype) in obs.items():
-        if dtype not in ("bool", "uint8", "int32", "int64", "float32", "float64"):
-            raise UserError(f"{path}: meta.obs_space.{key} has the dtype {dtype!r}")
-    action = get("act_space", dict).get("action")
-    if list(meta["act_space"]) != ["action"]:
-        raise UserError(f"{path}: meta.act_space must hold one `action`, got {meta['act_space']}")
-    shape = _shape(action, "act_space.action", path)
-    discrete = action.get("discrete")
-    if len(shape) != 1 or not shape[0] or not isinstance(discrete, bool):
-        raise UserError(
-            f"{path}: meta.act_space.action must be {{shape: [A], discrete: bool}}, got {action}"
-        )
-    return Meta(configs, get("overrides", dict), obs, shape[0], discrete)
+    try:
+        for key, space in meta["obs_space"].items():
+            shape_of(space, f"obs_space.{key}")
+            if space.get("dtype") not in DTYPES:
+                raise UserError(f"meta.obs_space.{key} has the dtype {space.get('dtype')!r}")
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return {**meta, "configs": [str(name) for name in meta["configs"]]}
 
 
-def _shape(space: Any, name: str, path: Path) -> tuple[int, ...]:
-    shape = space.get("shape") if isinstance(space, dict) else None
-    if not isinstance(shape, list) or not all(type(n) is int and 0 < n < 2**31 for n in shape):
-        raise UserError(f"{path}: meta.{name} must have a shape such as [64, 64, 3], got {space}")
-    return tuple(shape)
-
-
-def check_batch(batch: Mapping[str, np.ndarray], agent: Agent) -> dict[str, np.ndarray]:
-    """Returns the batch `[B, T, ...]` in the dtypes of the spaces.
+def shape_of(space: Any, name: str) -> tuple[int, ...]:
+    """Returns the shape in the description of a space.
 
     Raises:
-      UserError: for a key that is missing or has another shape or kind of numbers.
+      UserError: when there is none; `name` says where in `meta`.
     """
-    spaces: Mapping[str, Any] = {**agent.obs_space, **agent.act_space}
-    checked: dict[str, np.ndarray] = {}
-    for key, space in spaces.items():
-        if key not in batch:
-            raise UserError(f"the bundle's batch lacks {key!r}{nearest(key, batch)}")
-        value, lead = batch[key], batch[next(iter(spaces))].shape[:2]
-        expected = (*lead, *space.shape)
-        if value.ndim < 2 or value.shape != expected or not all(lead):
-            axes = ", ".join(map(str, ("B", "T", *space.shape)))
-            raise UserError(
-                f"batch/{key}: expected shape [{axes}], with B and T those of the other keys, "
-                f"got {list(value.shape)}"
-            )
-        dtype = np.dtype(bool) if key in FLAGS else np.dtype(space.dtype)
-        if not np.can_cast(value.dtype, dtype, "same_kind"):
-            raise UserError(f"batch/{key}: expected {dtype}, got {value.dtype}")
-        checked[key] = value.astype(dtype)
-    return checked
+    shape = space.get("shape") if isinstance(space, dict) else None
+    if not isinstance(shape, list) or not all(type(n) is int and 0 < n < 2**31 for n in shape):
+        raise UserError(f"meta.{name} must have a shape such as [64, 64, 3], got {space}")
+    return tuple(shape)

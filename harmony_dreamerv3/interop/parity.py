@@ -1,215 +1,68 @@
-"""Comparison with the released code: the same parameters and batch, the same numbers.
+"""Comparison with the code of each base: the same parameters and batch, the same numbers.
 
 A bundle is an `.npz` file with `meta` (JSON), `params/...`, `batch/...` and `expect/...`
-(docs/parity.md). Everything is computed in float32 with full-precision products, on the CPU.
+(docs/parity.md). Its `meta` names the base whose module compares it. Everything is computed in
+float32 with full-precision products on the CPU, unless another device or precision is asked for.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
+import importlib
 import json
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from embodied.core.errors import UserError
-from embodied.core.space import Space
-from harmony_dreamerv3 import config as configs
-from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
+from embodied.core.errors import UserError, nearest
 from harmony_dreamerv3.interop import bundle as bundles
-from harmony_dreamerv3.interop import report, upstream
-from harmony_dreamerv3.interop.names import (
-    HARMONIZERS,
-    export_params,
-    flatten,
-    idle_harmonizers,
-    import_params,
-    upstream_name,
-)
-from harmony_dreamerv3.interop.report import Row, compare
-from harmony_dreamerv3.nets.decoder import vector_mean
-from harmony_dreamerv3.nets.rssm import State
+from harmony_dreamerv3.interop import report
+from harmony_dreamerv3.interop.report import Row
 
-MAX_IMAGINED = 1 << 30  # numbers in an imagined trajectory
+# Base: the module here whose `check(bundle, jit)` gives a row for each expected tensor.
+COMPARISONS = {"dreamerv3": "parity_2023"}
 # Compiles three times as fast as the default, and runs once: the products are the same.
 FAST = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-Arrays = dict[str, np.ndarray]
 
 
-def check(path: Path) -> list[Row]:
+def check(path: Path, platform: str = "cpu", products: str = "highest") -> list[Row]:
     """Compares everything that a bundle expects.
 
     Args:
       path: the `.npz` file.
+      platform: of the device that computes.
+      products: precision of products, as in JAX's `default_matmul_precision`.
 
     Returns:
       One row for each expected tensor, in the bundle's order.
 
     Raises:
-      UserError: for a file that is no bundle, or one that the agent cannot be built for.
+      UserError: for a file that is no bundle, or one that no agent can be built for.
     """
     bundle = bundles.read(path)
+    if bundle.base not in COMPARISONS:
+        raise UserError(
+            f"{path}: meta.base: expected one of {', '.join(COMPARISONS)}, got {bundle.base!r}"
+            f"{nearest(bundle.base, COMPARISONS)}"
+        )
+    module = importlib.import_module(f"harmony_dreamerv3.interop.{COMPARISONS[bundle.base]}")
+    jit = functools.partial(jax.jit, compiler_options=_options() if platform == "cpu" else None)
     try:
-        agent = build_agent(bundle.meta)
-        batch = bundles.check_batch(bundle.batch, agent)
-        state = import_params(agent, bundle.params)
-        _check_size(agent, batch)
+        device = jax.local_devices(backend=platform)[0]
+    except RuntimeError as error:
+        raise UserError(f"--platform {platform}: no such device was found") from error
+    try:
+        with jax.default_device(device), jax.default_matmul_precision(products):
+            rows: list[Row] = module.check(bundle, jit)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    wanted = {name.partition("/")[0] for name in bundle.expect}
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        actual = compute(agent, state, batch, wanted)
-    for name in idle_harmonizers(bundle.params.keys() & export_params(state).keys()):
-        if name in bundle.params:
-            _idle(name, bundle.params[name], actual)
-    return [compare(name, value, actual) for name, value in bundle.expect.items()]
-
-
-def build_agent(meta: bundles.Meta) -> Agent:
-    """Builds the agent that a bundle's `meta` describes, drawing modes.
-
-    Every deviation flag is set to the released code's side.
-
-    Raises:
-      UserError: for a configuration that does not exist or is not implemented.
-    """
-    flags = upstream.translate(meta.configs, meta.overrides)
-    if str(meta.overrides.get("jax.precision", "float32")) != "float32":
-        raise UserError("jax.precision: only bundles made in float32 can be compared")
-    config = configs.make((), {**flags, "jax.precision": "float32"})
-    if config.balance.method == "fixed":
-        # The released baseline adds losses one by one; groups change nothing but rounding.
-        config = dataclasses.replace(config, balance=dataclasses.replace(config.balance, tasks={}))
-    obs = {key: Space(dtype, shape) for key, (shape, dtype) in meta.obs_space.items()}
-    for key in ("reward", *bundles.FLAGS):
-        if key not in obs or obs[key].shape:
-            raise UserError(f"meta.obs_space must have the scalar {key!r}")
-    action = Space(np.float32, (meta.actions,), discrete=meta.discrete)
-    agent = Agent(config, obs, {"action": action}, sampling=False)
-    for key in {*agent.wm.encoder.cnn_keys, *agent.wm.images}:
-        if obs[key].dtype != np.uint8:
-            raise UserError(f"image {key!r} has the dtype {obs[key].dtype}, expected uint8")
-    return agent
-
-
-def compute(agent: Agent, state: TrainState, batch: Mapping[str, Any], wanted: set[str]) -> Arrays:
-    """Computes what a bundle may expect, under its names.
-
-    Args:
-      agent: draws modes.
-      state: before the update.
-      batch: `[B, T, ...]`.
-      wanted: first parts of the expected names; what serves none of them is left out.
-    """
-    fast = _compiler_options()
-    jit = functools.partial(jax.jit, compiler_options=fast)
-    out: dict[str, Any] = {}
-    with jax.default_matmul_precision("highest"):
-        if wanted - {"after", "after2", "policy", "policy2"}:
-            out.update(jit(functools.partial(_world_model, agent))(state, batch))
-        if wanted & {"grads", "actor_loss", "critic_loss", "imag", "retnorm_after"}:
-            post = {key: out[f"post/{key}"] for key in ("deter", "stoch", "logit")}
-            out.update(jit(functools.partial(_behavior, agent))(state, post, batch))
-        if wanted & {"after", "after2"}:
-            step, new = jit(agent.train_step), state
-            for name in ("after", "after2"):
-                new, _, _ = step(new, batch)
-                out.update({f"{name}/{k}": v for k, v in export_params(new).items()})
-        if wanted & {"policy", "policy2"}:
-            _policy(agent, jit, state, batch, out)
-    return {name: np.asarray(value) for name, value in out.items()}
-
-
-def _world_model(agent: Agent, state: TrainState, batch: Any) -> dict[str, Any]:
-    """World-model losses, predictions, gradients."""
-    c = agent.config.agent.rssm
-    params = {name: state.params[name] for name in ("world_model", "balance")}
-    noise = jnp.zeros((*batch["is_first"].shape, c.stoch, c.classes))
-    grad = jax.value_and_grad(agent.model_loss, has_aux=True)
-    (total, aux), grads = grad(params, state, batch, noise)
-    out: dict[str, Any] = {"model_loss": total, "embed": aux["embed"]}
-    out.update({f"losses/{k}": v for k, v in aux["losses"].items()})
-    out.update({f"post/{k}": v for k, v in aux["post"].items()})
-    out.update({"prior/deter": aux["post"]["deter"], "prior/logit": aux["prior"]})
-    out["prior/stoch"] = jax.nn.one_hot(jnp.argmax(aux["prior"], -1), c.classes)
-    for name, value in aux["recon"].items():
-        out[f"pred/{name}"] = vector_mean(value) if name in agent.wm.vectors else value
-    out.update({"pred/reward": aux["reward"], "pred/cont": aux["cont"]})
-    out.update({f"grads/{upstream_name(k)}": v for k, v in flatten(grads).items()})
-    leaves = jax.tree.leaves(grads)
-    out["model_grad_norm"] = jnp.sqrt(sum(jnp.square(leaf).sum() for leaf in leaves))
-    for task, log_sigma in params["balance"].get("log_sigma", {}).items():
-        index = HARMONIZERS[task][-1]
-        out[f"metrics/coeff{index}"] = jnp.exp(-log_sigma)
-        out[f"metrics/harmony_s{index}"] = log_sigma
-    return out
-
-
-def _behavior(agent: Agent, state: TrainState, post: State, batch: Any) -> dict[str, Any]:
-    """Imagination, actor and critic with the world model before its update."""
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), post)
-    is_terminal = batch["is_terminal"].reshape(-1)
-    key = jnp.zeros(2, jnp.uint32)  # Nothing is drawn.
-    grad = jax.value_and_grad(agent.actor_loss, has_aux=True)
-    (loss, aux), grads = grad(state.params["actor"], state, flat, is_terminal, key)
-    traj = aux["traj"]
-    out: dict[str, Any] = {"actor_loss": loss}
-    out.update({f"grads/{upstream_name(k)}": v for k, v in flatten({"actor": grads}).items()})
-    out.update({f"imag/{k}": v for k, v in aux["states"].items()})
-    for name in ("action", "cont", "weight", "reward"):
-        out[f"imag/{name}"] = getattr(traj, name)
-    out["imag/return"], out["imag/value"] = aux["returns"], aux["value"][:-1]
-    out["retnorm_after/low"], out["retnorm_after/high"] = aux["scale"]
-    loss, grads = jax.value_and_grad(agent.behavior.critic_loss)(
-        state.params["critic"], state.slow_critic, traj.feat[:-1], aux["returns"],
-        traj.weight[:-1],
-    )  # fmt: skip
-    out["critic_loss"] = loss
-    out.update({f"grads/{upstream_name(k)}": v for k, v in flatten({"critic": grads}).items()})
-    return out
-
-
-def _policy(
-    agent: Agent, jit: Callable, state: TrainState, batch: Any, out: dict[str, Any]
-) -> None:
-    """Actions at the first two steps of the batch, the state carried over."""
-    policy = jit(functools.partial(agent.policy, mode="eval"))
-    carry = agent.initial_carry(len(batch["is_first"]))
-    key = np.zeros(2, np.uint32)
-    for step in range(min(2, batch["is_first"].shape[1])):
-        obs = {k: v[:, step] for k, v in batch.items() if k != "action"}
-        if step == 0:  # A policy starts from the initial state also where is_first is not set.
-            obs["is_first"] = np.ones_like(obs["is_first"])
-        carry, action = policy(state.params, carry, obs, key)
-        name = ("policy", "policy2")[step]
-        out[f"{name}/action"], out[f"{name}/deter"] = action, carry["deter"]
-
-
-def _idle(name: str, value: np.ndarray, out: Arrays) -> None:
-    """Adds what a bundle may expect of a harmonizer that no loss uses: it stays as it is."""
-    index = name.split("/")[-2][-1]
-    out[f"grads/{name}"] = np.zeros_like(value)
-    out[f"after/{name}"] = out[f"after2/{name}"] = value
-    out[f"metrics/coeff{index}"], out[f"metrics/harmony_s{index}"] = np.exp(-value), value
-
-
-def _check_size(agent: Agent, batch: Mapping[str, np.ndarray]) -> None:
-    c = agent.config.agent
-    numbers = (c.imag_horizon + 1) * batch["is_first"].size * agent.wm.feature_size
-    if c.imag_horizon < 1 or numbers > MAX_IMAGINED:
-        raise UserError(
-            f"imag_horizon {c.imag_horizon} from {batch['is_first'].size} starts: expected 1 or "
-            f"more, and at most {MAX_IMAGINED} numbers in the trajectory"
-        )
+    return rows
 
 
 @functools.cache
-def _compiler_options() -> dict[str, Any] | None:
+def _options() -> dict[str, Any] | None:
     """`FAST`, or None where this version of XLA does not have these options."""
     try:
         jax.jit(lambda x: x + 1, compiler_options=FAST)(np.float32(0)).block_until_ready()
@@ -218,7 +71,7 @@ def _compiler_options() -> dict[str, Any] | None:
     return FAST
 
 
-def main(paths: list[Path], as_json: bool) -> int:
+def main(paths: list[Path], as_json: bool, platform: str, products: str) -> int:
     """Checks bundles and prints the result; see `report.show`.
 
     Returns:
@@ -226,7 +79,7 @@ def main(paths: list[Path], as_json: bool) -> int:
     """
     results = {}
     for path in paths:
-        results[str(path)] = check(path)
+        results[str(path)] = check(path, platform, products)
         if not as_json:
             print(report.show(str(path), results[str(path)]), flush=True)
     if as_json:

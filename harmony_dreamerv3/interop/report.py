@@ -35,7 +35,7 @@ class Row:
 def compare(name: str, expected: np.ndarray, actual: Mapping[str, np.ndarray]) -> Row:
     """Compares one expected tensor with what was computed.
 
-    Within tolerance is max|a - b| <= 1e-4 max|b|, and 1e-3 for gradients (`grads/...`).
+    Within tolerance is max|a - b| <= 1e-4 max|b|, and 1e-3 for gradients (`grads.../...`).
 
     Args:
       name: of the tensor.
@@ -53,7 +53,7 @@ def compare(name: str, expected: np.ndarray, actual: Mapping[str, np.ndarray]) -
         return Row(name, math.inf, math.inf, False, "our numbers are not finite")
     worst = float(np.abs(a - b).max(initial=0.0))
     size = float(np.abs(b).max(initial=0.0))
-    tolerance = GRAD_TOLERANCE if name.startswith("grads/") else TOLERANCE
+    tolerance = GRAD_TOLERANCE if name.startswith("grads") else TOLERANCE
     relative = worst / size if size else (math.inf if worst else 0.0)
     return Row(name, worst, relative, worst <= tolerance * size)
 

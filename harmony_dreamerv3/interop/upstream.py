@@ -227,6 +227,10 @@ def translate(names: Sequence[str], theirs: Mapping[str, Any]) -> Flat:
             f"{' and '.join(FREE_NATS)} are one key here, free_nats, and must agree; got {frees}"
         )
     ours["free_nats"] = frees[0]
+    largest = overrides.convert(flat["retnorm.max"], 1.0, "retnorm.max")
+    if not largest > 0:
+        raise UserError(f"retnorm.max: expected a number above 0, got {largest}")
+    ours["retnorm.max"] = 1 / largest  # There: returns are multiplied by this much at most.
     for opt in _OPTIMIZERS:
         if overrides.convert(ours[f"{opt}.clip"], 1.0, f"{opt}.clip") == 0.0:
             ours[f"{opt}.clip"] = float("inf")  # There: no clipping.

@@ -17,6 +17,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     make.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE.npz")
     make.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    make.add_argument("--platform", default="cpu", help="cpu, gpu or tpu (cpu)")
+    make.add_argument(
+        "--products",
+        default="highest",
+        choices=("highest", "tensorfloat32", "bfloat16"),
+        help="precision of products (highest, which tolerances are for)",
+    )
     make.set_defaults(run=run_parity)
 
     make = subparsers.add_parser(
@@ -52,7 +59,7 @@ def run_parity(args: argparse.Namespace) -> int:
     from harmony_dreamerv3.runtime import devices
 
     devices.use_cache()
-    return parity.main(args.bundles, args.json)
+    return parity.main(args.bundles, args.json, args.platform, args.products)
 
 
 def run_import(args: argparse.Namespace) -> int:

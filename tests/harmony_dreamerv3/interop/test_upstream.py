@@ -43,6 +43,15 @@ def test_later_overrides_win_and_patterns_match_from_the_start():
         upstream.translate([], {r"\.layers$": 3})
 
 
+def test_the_largest_factor_there_is_the_smallest_divisor_here():
+    """There returns are divided by max(1 / retnorm.max, high - low)."""
+    config = configs.make((), upstream.translate([], {"retnorm.max": 4.0}))
+    assert config.agent.retnorm.max == 0.25
+    assert configs.make((), upstream.translate([], {})).agent.retnorm.max == 1.0
+    with pytest.raises(UserError, match=r"retnorm.max: expected a number above 0, got 0.0"):
+        upstream.translate([], {"retnorm.max": 0.0})
+
+
 @pytest.mark.parametrize(
     "overrides",
     [

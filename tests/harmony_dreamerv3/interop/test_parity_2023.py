@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reference as ref
 
-from harmony_dreamerv3.interop import bundle, names, parity
+from harmony_dreamerv3.interop import names, parity, parity_2023
 
 VECTORS = {"position": 3, "speed": 2}
 S = {"har_s1": 0.3, "har_s2": -0.2, "har_s3": 0.15}
@@ -33,7 +33,7 @@ def make(path, harmony: bool, idle: bool):
         "sampling": "mode",
     }
     text = np.array(json.dumps(meta))
-    agent = parity.build_agent(bundle._meta(text, path))
+    agent = parity_2023.build_agent(meta)
     rng = np.random.default_rng(0)
     shapes = jax.eval_shape(agent.init, jax.ShapeDtypeStruct((2,), np.uint32))
     tree = names.flatten(names.trainable(shapes))
