@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import difflib
 import signal
+import sysconfig
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
+
+_OURS = str(Path(__file__).parents[1])
+_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 
 
 class UserError(Exception):
@@ -12,6 +18,25 @@ class UserError(Exception):
 
     The command line prints the message without a traceback and exits with status 2.
     """
+
+
+class EnvError(UserError):
+    """An environment's own code failed, which a restart may mend; the message says where."""
+
+
+def raised(error: BaseException) -> str:
+    """Returns an error of foreign code in a line: its kind, its text, and where it was raised.
+
+    Args:
+      error: caught; the place is the innermost line outside of this package, if possible one that
+        belongs to no library.
+    """
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename[:1] != "<"]
+    foreign = [frame for frame in frames if not frame.filename.startswith(_OURS)]
+    own = [frame for frame in foreign if not frame.filename.startswith(_LIBRARIES)]
+    place = (own or foreign)[-1:]
+    where = "".join(f" ({f.filename}, line {f.lineno}, in {f.name})" for f in place)
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

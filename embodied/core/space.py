@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,12 @@ class Space:
       low: least value allowed in any cell; None for no bound (floats must be finite anyway).
       high: greatest value allowed in any cell; None for no bound.
       discrete: the value is a one-hot float32 vector, one cell for each choice.
+      parts: of an action of several parts, such as two choices and a push: their spaces (A,), one
+        after another in the vector; empty for an action of one kind.
 
     Raises:
-      ValueError: when the bounds are out of order, or `discrete` has another shape or dtype.
+      ValueError: when the bounds are out of order, `discrete` has another shape or dtype, or the
+        parts do not add up.
     """
 
     dtype: Any
@@ -31,6 +35,7 @@ class Space:
     low: float | None = None
     high: float | None = None
     discrete: bool = False
+    parts: tuple[Space, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dtype", np.dtype(self.dtype))
@@ -39,6 +44,32 @@ class Space:
             raise ValueError(f"low {self.low} is above high {self.high}")
         if self.discrete and (self.dtype != np.float32 or len(self.shape) != 1):
             raise ValueError(f"a discrete space is float32 (A,), not {self.dtype} {self.shape}")
+        if self.parts and self.shape != (sum(part.shape[0] for part in self.parts),):
+            raise ValueError(f"parts {list(map(str, self.parts))} do not add up to {self.shape}")
+
+    @classmethod
+    def joined(cls, parts: Sequence[Space]) -> Space:
+        """Returns the space of an action whose parts lie one after another in a vector."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(np.float32, (sum(part.shape[0] for part in parts),), -1, 1, parts=tuple(parts))
+
+    def drawn(self) -> Space:
+        """Returns what a policy may draw for an action of this space: numbers without bounds."""
+        if self.discrete:
+            return self
+        parts = tuple(part.drawn() for part in self.parts)
+        return dataclasses.replace(self, low=None, high=None, parts=parts)
+
+    def limits(self) -> tuple[Any, Any] | None:
+        """Returns the bounds, [A] each, to which numbers of an action are clipped."""
+        if self.discrete:
+            return None
+        if not self.parts:
+            return self.low, self.high
+        cells = [(part.low, part.high) for part in self.parts for _ in range(part.shape[0])]
+        low, high = zip(*cells)
+        return np.asarray(low, np.float32), np.asarray(high, np.float32)
 
     def contains(self, value: Any) -> bool:
         """Returns whether `value` has this dtype and shape and lies within the bounds."""
@@ -64,8 +95,12 @@ class Space:
         Args:
           rng: the generator to draw from.
         """
+        if self.parts:
+            return np.concatenate([part.sample(rng) for part in self.parts])
         if self.discrete:
-            return np.eye(self.shape[0], dtype=np.float32)[rng.integers(self.shape[0])]
+            value = np.zeros(self.shape, np.float32)
+            value[rng.integers(self.shape[0])] = 1
+            return value
         if self.dtype == bool:
             return np.asarray(rng.integers(0, 2, self.shape), bool)
         low = 0 if self.low is None else self.low
@@ -105,6 +140,12 @@ class Space:
                 return f"the value {_first(value, (value < low) | (value > high))}"
         if self.discrete and (value.max() != 1 or np.count_nonzero(value) != 1):
             return f"{value.tolist()}, which is not one-hot"
+        start = 0
+        for part in self.parts:
+            fault = part._fault(value[start : start + part.shape[0]])
+            if fault:
+                return f"{fault}, in its part from {start}"
+            start += part.shape[0]
         return None
 
 

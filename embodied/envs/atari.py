@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,7 +13,7 @@ import numpy as np
 from embodied.core.env import STANDARD_SPACES, Obs, standard_obs
 from embodied.core.errors import UserError, nearest
 from embodied.core.space import Space
-from embodied.envs import state as states
+from embodied.envs._tools import state as states
 
 # fmt: off
 BENCHMARK = (
@@ -75,8 +77,16 @@ class Options:
 
 
 def tasks() -> tuple[str, ...]:
-    """Returns the 26 games of the Atari 100K benchmark."""
-    return BENCHMARK
+    """Returns all games that ale-py has, those of the Atari 100K benchmark first."""
+    return BENCHMARK + tuple(game for game in games() if game not in BENCHMARK)
+
+
+def games() -> tuple[str, ...]:
+    """Returns the games whose ROMs lie in ale-py, which is not imported for it."""
+    spec = importlib.util.find_spec("ale_py")
+    folders = spec.submodule_search_locations if spec else None
+    roms = (path for folder in folders or () for path in (Path(folder) / "roms").glob("*.bin"))
+    return tuple(sorted(path.stem for path in roms)) or BENCHMARK
 
 
 def make(task: str, seed: int, options: Options) -> Atari:

@@ -9,7 +9,7 @@ import numpy as np
 from embodied.core.env import STANDARD_SPACES, Obs, standard_obs
 from embodied.core.errors import UserError
 from embodied.core.space import Space
-from embodied.envs import state as states
+from embodied.envs._tools import state as states
 
 _BALL = (255, 255, 255)
 _PADDLE = (255, 128, 0)

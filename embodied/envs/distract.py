@@ -9,7 +9,7 @@ import numpy as np
 from embodied.core.env import STANDARD_SPACES, Obs, standard_obs
 from embodied.core.errors import UserError
 from embodied.core.space import Space
-from embodied.envs import state as states
+from embodied.envs._tools import state as states
 
 _MOVES = np.array([[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1]], np.float32)
 _AGENT = (255, 255, 255)

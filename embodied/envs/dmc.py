@@ -12,12 +12,9 @@ import numpy as np
 from embodied.core.env import STANDARD_SPACES, Obs, standard_obs
 from embodied.core.errors import UserError, nearest
 from embodied.core.space import Space
-from embodied.envs import state as states
+from embodied.envs._tools import state as states
+from embodied.envs._tools.gl import GL_HELP, default_backend
 
-GL_HELP = (
-    "set MUJOCO_GL to 'egl' (Debian and Ubuntu: apt-get install libegl1 libgl1-mesa-dri) or to "
-    "'osmesa' (apt-get install libosmesa6)"
-)
 _CAMERAS = {"quadruped": 2}  # Domains whose first camera does not follow the body.
 
 
@@ -75,31 +72,6 @@ def load_suite(render: bool) -> Any:
         raise UserError(
             f"dm_control tasks need the extra [dmc]: pip install harmony-dreamerv3[dmc] ({error})"
         ) from error
-
-
-def default_backend(render: bool) -> None:
-    """Chooses MuJoCo's rendering backend EGL where nothing is chosen, and tries that it loads.
-
-    Args:
-      render: whether images are wanted; without, rendering is switched off where it cannot work.
-
-    Raises:
-      UserError: when images are wanted and the backend's libraries are missing.
-    """
-    chosen = os.environ.setdefault("MUJOCO_GL", "egl").lower()
-    if chosen not in ("egl", "osmesa"):
-        return
-    os.environ.setdefault("PYOPENGL_PLATFORM", chosen)
-    try:
-        importlib.import_module("OpenGL.EGL" if chosen == "egl" else "OpenGL.osmesa")
-    except ModuleNotFoundError:
-        pass  # PyOpenGL comes with the simulators, whose absence is reported by itself.
-    except Exception as error:  # PyOpenGL fails with whatever comes first where a library lacks.
-        if render:
-            raise UserError(
-                f"cannot render with MUJOCO_GL={chosen}: {error!r}; {GL_HELP}"
-            ) from error
-        os.environ["MUJOCO_GL"] = "disabled"
 
 
 class DMC:

@@ -9,7 +9,7 @@ import numpy as np
 from embodied.core import ranges
 from embodied.core.env import STANDARD_SPACES, Obs, standard_obs
 from embodied.core.space import Space
-from embodied.envs import state as states
+from embodied.envs._tools import state as states
 
 _CHOICES = 4  # Targets, and actions of `dummy_disc`.
 _DIMS = 2  # Action size of `dummy_cont`.

@@ -1,21 +1,21 @@
-"""Any Gymnasium environment, and Gymnasium environments made by other suites."""
+"""Any Gymnasium environment by its id, and environments that a dotted path makes."""
 
 from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from embodied.core.env import STANDARD_SPACES, Obs, standard_obs
-from embodied.core.errors import UserError, nearest
+from embodied.core import ranges
+from embodied.core.env import STANDARD_SPACES, Env, Obs, standard_obs
+from embodied.core.errors import UserError, nearest, raised
 from embodied.core.space import Space
-from embodied.envs import gym_state
-from embodied.envs import state as states
-from embodied.envs.dmc import default_backend
-from embodied.envs.gym_spaces import act, flat, flat_value, observe, resize
+from embodied.envs._tools import elsewhere, gym_spaces, gym_state, own
+from embodied.envs._tools import state as states
+from embodied.envs._tools.gl import default_backend
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,18 +26,24 @@ class Options:
       size: pixels along each side to which images are resized; 0 keeps them as they are.
       render: add what the environment renders (`render_mode='rgb_array'`) as `image`.
       repeat: environment steps for which an action is held; their rewards are summed.
+      keys: by key of the observation `image`, `vector` or `ignore`, instead of what it looks like.
+      kwargs: keyword arguments of what makes the environment, such as `{level: 3}`.
     """
 
     size: int = 64
     render: bool = False
     repeat: int = 1
+    keys: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.size < 0 or self.repeat < 1:
-            raise UserError(
-                "env.gym.size must be at least 0 and env.gym.repeat at least 1, got "
-                f"{self.size} and {self.repeat}"
-            )
+        ranges.check(self, {"size": ranges.COUNT_OR_NONE, "repeat": ranges.COUNT}, "env.gym.")
+        for key, choice in self.keys.items():
+            if choice not in gym_spaces.CHOICES:
+                raise UserError(
+                    f"env.gym.keys.{key} must be one of {', '.join(gym_spaces.CHOICES)}, got "
+                    f"{choice!r}{nearest(choice, gym_spaces.CHOICES)}"
+                )
 
 
 def tasks() -> tuple[str, ...]:
@@ -45,49 +51,63 @@ def tasks() -> tuple[str, ...]:
     return ()
 
 
-def make(task: str, seed: int, options: Options) -> Gym:
-    """Returns a Gymnasium environment by id, such as `CartPole-v1` or `ALE/Pong-v5`."""
+def installed() -> tuple[str, ...]:
+    """Returns the ids that Gymnasium knows by itself."""
+    import gymnasium
+
+    return tuple(sorted(gymnasium.registry))
+
+
+def make(task: str, seed: int, options: Options) -> Env:
+    """Returns an environment by id, such as `CartPole-v1`, or by path, such as `pkg.mod:make/3`."""
+    name = task if own.is_own(task) else f"gym_{task}"
+    if options.render:
+        default_backend(True)
+    if name == task:
+        env = own.create(task, seed, options.kwargs)
+        return env if hasattr(env, "obs_space") else Gym(env, seed, name, options)
     create = _creator(task, options)
-    env = Gym(create(), seed, f"gym_{task}", options)
-    env.savable = gym_state.can_save(env, lambda: Gym(create(), seed + 1, f"gym_{task}", options))
+    env = Gym(create(), seed, name, options)
+    env.savable = gym_state.can_save(env, lambda: Gym(create(), seed + 1, name, options))
     return env
 
 
 def _creator(task: str, options: Options) -> Callable[[], Any]:
-    try:
-        import gymnasium
-    except ImportError as error:
-        raise UserError(f"{task} needs the package gymnasium: {error}") from error
+    import gymnasium
+
     if task.startswith("ALE/"):
         import ale_py
 
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
         gymnasium.register_envs(ale_py)
-    if options.render:
-        default_backend(True)
-    arguments: dict[str, Any] = {"render_mode": "rgb_array"} if options.render else {}
+    arguments = {"render_mode": "rgb_array"} if options.render else {}
 
     def create() -> Any:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Advice about versions and packages.
-                return gymnasium.make(task, disable_env_checker=True, **arguments)
-        except Exception as error:  # Entry points are anybody's code.
-            if isinstance(error, (gymnasium.error.Error, ImportError, TypeError)):
-                hint = "" if task in gymnasium.registry else nearest(task, gymnasium.registry)
-                raise UserError(f"cannot make gym_{task}: {error}{hint}") from error
-            reason = f"{type(error).__name__}: {error}"
-            raise UserError(f"cannot make gym_{task}: {reason}") from error
+                return gymnasium.make(
+                    task, disable_env_checker=True, **{**arguments, **options.kwargs}
+                )
+        except (gymnasium.error.Error, ImportError, TypeError) as error:
+            hint = elsewhere.hint(f"gym_{task}")
+            spec = gymnasium.registry.get(task.rpartition(":")[2])
+            if spec is None:
+                hint = hint or nearest(task, gymnasium.registry)
+            elif "gymnasium.envs.mujoco" in str(spec.entry_point):
+                hint = "; pip install 'harmony-dreamerv3[mujoco]'"
+            elif isinstance(error, TypeError):
+                hint = "; give it arguments with --env.gym.kwargs '{name: value}'"
+            what = raised(error) if isinstance(error, TypeError) else error
+            raise UserError(f"cannot make gym_{task}: {what}{hint}") from error
 
     return create
 
 
 class Gym:
-    """One Gymnasium environment under the contract of `Env`.
+    """One Gymnasium environment under the contract of `Env`; see `gym_spaces` for its spaces.
 
-    Images (uint8, two or three dimensions) become `image` or keep their key, everything else
-    becomes float32 vectors; integers of Discrete spaces become one-hot. A single observation that
-    is no image is called `vector`.
+    A single observation that is no Dict is called `image` or `vector`.
 
     Args:
       env: a Gymnasium environment.
@@ -111,29 +131,49 @@ class Gym:
         self._options = options
         self._extra = extra
         self._over = True
-        self.repeat = options.repeat
-        self._convert: dict[str, Callable[[Any], np.ndarray]] = {}
+        self.repeat = options.repeat * _frameskip(env, name)
+        # Their key of each of our keys, with what converts its values.
+        self._convert: dict[str, tuple[str, Callable[[Any], np.ndarray]]] = {}
         self.obs_space: dict[str, Space] = dict(STANDARD_SPACES)
-        for key, space in flat(env.observation_space, name).items():
-            taken = key in (*STANDARD_SPACES, "action", *extra)
-            if taken or (options.render and key == "image"):
-                raise UserError(f"{name}: its observation has the key {key!r}, which is taken")
-            found = observe(space, f"{name}: {key}", options.size)
-            self.obs_space[key], self._convert[key] = found
+        try:
+            self._observe(env.observation_space)
+            self._act, action = gym_spaces.act(env.action_space)
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
         if options.render:
             height, width = self._frame_shape()
             self.obs_space["image"] = Space(np.uint8, (height, width, 3), 0, 255)
         for key in extra:
             self.obs_space[key] = Space(np.float32)
-        self._act, action = act(env.action_space, name)
         self.act_space: dict[str, Space] = {"action": action}
+
+    def _observe(self, space: Any) -> None:
+        """Fills `obs_space` from theirs."""
+        size, choices = self._options.size, self._options.keys
+        leaves = gym_spaces.flat(space)
+        unknown = [key for key in choices if key not in (leaves if "" not in leaves else _SINGLE)]
+        if unknown:
+            names = list(_SINGLE if "" in leaves else leaves)
+            raise UserError(f"env.gym.keys: there is no key {unknown[0]!r}, only {names}")
+        for theirs, leaf in leaves.items():
+            single = [choices[key] for key in _SINGLE if key in choices and not theirs]
+            choice = single[0] if single else choices.get(theirs, "")
+            if choice == "ignore":
+                continue
+            pixels = choice == "image" or (not choice and gym_spaces.looks(leaf))
+            key = theirs or _SINGLE[0 if pixels else 1]
+            ours, convert = gym_spaces.observe(leaf, key, size, choice)
+            taken = (*STANDARD_SPACES, "action", *self._extra)
+            if key in taken or (self._options.render and key == "image"):
+                raise UserError(f"its observation has the key {key!r}, which is taken")
+            self.obs_space[key], self._convert[key] = ours, (theirs, convert)
 
     def _frame(self) -> np.ndarray:
         """Returns what the environment renders, uint8 (H, W, 3)."""
         import gymnasium
 
         try:
-            return np.asarray(self._env.render(), np.uint8)
+            return gym_spaces.pixels(self._env.render(), "render()")
         except (gymnasium.error.Error, ImportError) as error:
             raise UserError(f"{self._name}: cannot render: {error}") from error
 
@@ -146,27 +186,65 @@ class Gym:
 
     def step(self, action: np.ndarray) -> Obs:
         """Holds one action for `repeat` steps; see `Env.step`."""
-        if self._over:
-            found, info = self._env.reset(seed=self._seed)
-            self._seed = None
-            self._over = False
-            return self._obs(found, info, standard_obs(is_first=True))
+        call = "reset" if self._over else "step"
+        try:
+            return self._reset() if self._over else self._advance(action)
+        except UserError as error:
+            raise UserError(f"{self._name}: {error}; {self._place(call)}") from error
+
+    def _reset(self) -> Obs:
+        found, info = self._results("reset", 2, seed=self._seed)
+        self._seed = None
+        self._over = False
+        return self._obs(found, info, standard_obs(is_first=True))
+
+    def _advance(self, action: np.ndarray) -> Obs:
         reward = 0.0
         choice = self._act(action)
         for _ in range(self._options.repeat):
-            found, gain, terminated, truncated, info = self._env.step(choice)
-            reward += float(gain)
-            self._over = bool(terminated or truncated)
+            found, gain, terminated, truncated, info = self._results("step", 5, choice)
+            reward += gym_spaces.scalar(gain, "reward")
+            terminated = bool(gym_spaces.scalar(terminated, "terminated"))
+            self._over = terminated or bool(gym_spaces.scalar(truncated, "truncated"))
             if self._over:
                 break
-        return self._obs(found, info, standard_obs(reward, False, self._over, bool(terminated)))
+        return self._obs(found, info, standard_obs(reward, False, self._over, terminated))
 
-    def _obs(self, found: Any, info: dict[str, Any], obs: Obs) -> Obs:
+    def _results(self, call: str, count: int, *values: Any, **named: Any) -> tuple[Any, ...]:
+        """Calls the environment, and refuses what comes from Gym's old interface."""
+        names = "(observation, info)" if count == 2 else "(observation, reward, ended, cut, info)"
+        expected = f"expected {call}{'(action)' if count == 5 else '(seed=None)'} to return {names}"
+        try:
+            results = getattr(self._env, call)(*values, **named)
+        except (ValueError, TypeError) as error:
+            if "unpack" not in str(error) and "unexpected keyword" not in str(error):
+                raise
+            raise UserError(f"{expected}, got {raised(error)}") from error
+        if not isinstance(results, tuple) or len(results) != count:
+            what = (
+                f"{len(results)} values" if isinstance(results, tuple) else type(results).__name__
+            )
+            raise UserError(f"{expected}, as Gymnasium does, got {what}")
+        return results
+
+    def _place(self, call: str) -> str:
+        """Says where the environment's own method stands."""
+        kind = type(getattr(self._env, "unwrapped", self._env))
+        code = getattr(getattr(kind, call, None), "__code__", None)
+        where = f" ({code.co_filename}, line {code.co_firstlineno})" if code else ""
+        return f"from {kind.__name__}.{call}{where}"
+
+    def _obs(self, found: Any, info: Any, obs: Obs) -> Obs:
         if self._options.render:
-            obs["image"] = resize(self._frame(), self._options.size)
-        values = flat_value(found)
-        for key, convert in self._convert.items():
-            obs[key] = convert(values[key] if key in values else values[""])
+            obs["image"] = gym_spaces.resize(self._frame(), self._options.size)
+        values = gym_spaces.flat_value(found)
+        for key, (theirs, convert) in self._convert.items():
+            if theirs not in values:
+                what = sorted(values) if "" not in values else type(found).__name__
+                raise UserError(
+                    f"the observation lacks the key {theirs!r} of its space, got {what}"
+                )
+            obs[key] = convert(values[theirs])
         for key in self._extra:
             obs[key] = np.asarray(info.get(key, 0.0), np.float32)
         return obs
@@ -197,4 +275,19 @@ class Gym:
 
     def close(self) -> None:
         """Closes the environment."""
-        self._env.close()
+        if hasattr(self._env, "close"):
+            self._env.close()
+
+
+_SINGLE = ("image", "vector")  # Names of an observation that is no Dict.
+
+
+def _frameskip(env: Any, name: str) -> int:
+    """Returns the frames of each step of an environment that skips some by itself."""
+    skip = getattr(getattr(env, "unwrapped", env), "_frameskip", 1)
+    if not isinstance(skip, int):
+        raise UserError(
+            f"{name} skips a random number of frames {skip}, so that none can be counted; give "
+            "--env.gym.kwargs '{frameskip: 4}'"
+        )
+    return skip

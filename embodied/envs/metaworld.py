@@ -10,7 +10,7 @@ import numpy as np
 from embodied.core.errors import UserError, nearest
 from embodied.core.space import Space
 from embodied.envs import gym
-from embodied.envs.dmc import GL_HELP, default_backend
+from embodied.envs._tools.gl import GL_HELP, default_backend
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar, cast
 import numpy as np
 
 from embodied.core.env import Env
-from embodied.core.errors import UserError
+from embodied.core.errors import EnvError, UserError
 from embodied.core.rng import derive_seed
 from embodied.run.config import RunConfig
 from embodied.run.learner import Learner
@@ -272,10 +272,12 @@ def require(errors: dict[int, Exception], seeds: Sequence[int]) -> None:
 
 def describe(error: Exception, seed: int) -> str:
     """Returns what to say about an environment that raised."""
-    if isinstance(error, UserError):
+    if isinstance(error, UserError) and not isinstance(error, EnvError):
         return f"seed {seed}: {error}; the last checkpoint stays"
+    what = f"seed {seed}: {error}"
+    if not isinstance(error, EnvError):
+        what = f"an environment of seed {seed} raised {type(error).__name__}: {error}"
     return (
-        f"an environment of seed {seed} raised {type(error).__name__}: {error}; the last "
-        "checkpoint stays (run.env_process, or in evaluations run.eval_processes, restarts "
-        "environments that crash)"
+        f"{what}; the last checkpoint stays (run.env_process, or in evaluations "
+        "run.eval_processes, restarts environments that crash)"
     )

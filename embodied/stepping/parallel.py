@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from embodied.core.env import Env, Obs
-from embodied.core.errors import UserError, signal_name
+from embodied.core.errors import EnvError, UserError, signal_name
 from embodied.core.space import Space
 
 _GRACE = 5.0  # Seconds that a worker has beyond its own limit before it is killed.
@@ -220,6 +220,8 @@ def _work(ctor: Callable[[int], Env], restarts: int, pipe: Connection, timeout: 
             faulthandler.dump_traceback_later(timeout, exit=True)
             reply = env.save() if command == "save" else getattr(env, command)(value)
             faulthandler.cancel_dump_traceback_later()
+    except EnvError as error:  # Its own code raised: an accident that a restart may mend.
+        _tell(pipe, "error", str(error))
     except UserError as error:
         _tell(pipe, "user_error", str(error))
     except Exception:

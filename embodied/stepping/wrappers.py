@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from embodied.core.env import STANDARD_SPACES, Env, Obs
-from embodied.core.errors import UserError
+from embodied.core.errors import EnvError, UserError, raised
 from embodied.core.space import Space
+
+# Share of a space's width by which a value may lie outside: rounding, no mistake.
+_SLACK = 1e-3
 
 
 class CheckedEnv:
@@ -18,10 +24,13 @@ class CheckedEnv:
     model sees the action clipped likewise.
 
     It costs some ten microseconds a step, and turns a NaN reward or a wrong shape into an error
-    at the place where it arises instead of a broken replay or a loss that is not a number.
+    at the place where it arises instead of a broken replay or a loss that is not a number. What
+    the environment's own code raises, `SystemExit` included, becomes an `EnvError` that names the
+    call and the line; floats a hair outside their bounds are warned of once and kept.
 
     Args:
-      env: the environment to check.
+      env: the environment to check; what it lacks of `Env` beside spaces and `step` (`repeat`,
+        `savable`, `save`, `load`, `close`) is taken as 1, False and nothing.
       name: the task, for messages.
 
     Raises:
@@ -35,11 +44,8 @@ class CheckedEnv:
         self._over = True  # The next step has to start an episode.
         self.obs_space: dict[str, Space] = env.obs_space
         self.act_space: dict[str, Space] = env.act_space
-        self.repeat: int = env.repeat
-        self._drawn = {
-            key: space if space.discrete else dataclasses.replace(space, low=None, high=None)
-            for key, space in env.act_space.items()
-        }
+        self.repeat: int = getattr(env, "repeat", 1)
+        self._near: set[str] = set()  # Keys of which a warning has been given.
         for key, space in STANDARD_SPACES.items():
             found = self.obs_space.get(key)
             if found is None or (found.dtype, found.shape) != (space.dtype, space.shape):
@@ -52,11 +58,13 @@ class CheckedEnv:
             raise UserError(
                 f"{name}: act_space must be {{'action': float32 Space}}, found {self.act_space}"
             )
+        self._drawn = self.act_space["action"].drawn()
+        self._bounds = self.act_space["action"].limits()
 
     @property
     def savable(self) -> bool:
         """Whether the environment inside can save its state."""
-        return self._env.savable
+        return bool(getattr(self._env, "savable", False))
 
     @property
     def unwrapped(self) -> Env:
@@ -76,28 +84,42 @@ class CheckedEnv:
           UserError: naming the task and the key that is missing, unknown or outside its space, or
             the flag that breaks the order of episodes.
         """
-        try:
-            if not self._over:
-                self._drawn["action"].check("action", action)
-                space = self.act_space["action"]
-                if not space.discrete:
-                    action = np.clip(action, space.low, space.high)
-            obs = self._env.step(action)
-            self._check(obs)
-        except UserError as error:
-            if str(error).startswith(f"{self._name}: "):
-                raise
-            raise UserError(f"{self._name}: {error}") from error
+        return self._call("step", self._step, action)
+
+    def _step(self, action: np.ndarray) -> Obs:
+        if not self._over:
+            self._drawn.check("action", action)
+            if self._bounds:
+                action = np.clip(action, *self._bounds)
+        obs = self._env.step(action)
+        self._check(obs)
         self._over = bool(obs["is_last"])
         return obs
 
+    def _call(self, name: str, function: Callable[..., Any], *values: Any) -> Any:
+        """Calls what reaches into the environment, and names it in every error."""
+        try:
+            return function(*values)
+        except UserError as error:
+            if str(error).startswith(f"{self._name}: "):
+                raise
+            kind = EnvError if isinstance(error, EnvError) else UserError
+            raise kind(f"{self._name}: {error}") from error
+        except (Exception, SystemExit) as error:  # An environment raises whatever it likes.
+            raise EnvError(f"{self._name}: {name}() raised {raised(error)}") from error
+
     def _check(self, obs: Obs) -> None:
+        if not isinstance(obs, dict):
+            raise UserError(f"expected a dict of arrays, got {type(obs).__name__}")
         if obs.keys() != self.obs_space.keys():
             missing = sorted(self.obs_space.keys() - obs.keys())
             unknown = sorted(obs.keys() - self.obs_space.keys())
             raise UserError(f"observation lacks the keys {missing} and has unknown keys {unknown}")
         for key, space in self.obs_space.items():
-            space.check(key, obs[key])
+            try:
+                space.check(key, obs[key])
+            except UserError as error:
+                self._forgive(key, space, obs[key], error)
         if bool(obs["is_first"]) != self._over:
             raise UserError(f"'is_first' must be {self._over} here, got {bool(obs['is_first'])}")
         if obs["is_terminal"] and not obs["is_last"]:
@@ -105,9 +127,23 @@ class CheckedEnv:
         if self._over and obs["reward"] != 0:
             raise UserError(f"'reward' must be 0 at the first step, got {obs['reward']}")
 
+    def _forgive(self, key: str, space: Space, value: np.ndarray, error: UserError) -> None:
+        """Warns, once for each key, of a float a hair outside its bounds; raises otherwise."""
+        if space.dtype.kind != "f" or key in STANDARD_SPACES or space.discrete:
+            raise error
+        ends = [end for end in (space.low, space.high) if end is not None]
+        slack = _SLACK * max(ends[-1] - ends[0] if len(ends) == 2 else 1.0, 1e-6)
+        low, high = (end if end is None else end + side * slack
+                     for end, side in ((space.low, -1), (space.high, 1)))  # fmt: skip
+        dataclasses.replace(space, low=low, high=high).check(key, value)
+        if key not in self._near:
+            self._near.add(key)
+            text = f"{self._name}: {error}; it is kept, and further ones are, without a word"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+
     def save(self) -> bytes | None:
         """Returns the state of the environment inside, with one byte of our own in front."""
-        state = self._env.save()
+        state = self._call("save", self._env.save) if hasattr(self._env, "save") else None
         return None if state is None else bytes([self._over]) + state
 
     def load(self, data: bytes) -> None:
@@ -128,5 +164,8 @@ class CheckedEnv:
         self._over = data[:1] == b"\x01"
 
     def close(self) -> None:
-        """Closes the environment inside."""
-        self._env.close()
+        """Closes the environment inside; a warning says if it raised, for nothing depends on it."""
+        try:
+            self._call("close", getattr(self._env, "close", lambda: None))
+        except UserError as error:
+            warnings.warn(str(error), RuntimeWarning, stacklevel=2)

@@ -48,13 +48,16 @@ def blocks(path: Path | None = None) -> dict[str, Any]:
 
 # Keys of earlier versions, so that their runs go on: the name now, and the value.
 RENAMED = {"run.eval_process": ("run.eval_processes", lambda value: -1 if value else 0)}
-# Keys that earlier versions lack, with the value that means what they did.
+# Keys that earlier versions lack, with the value that means what they did; options of suites have
+# their defaults.
 ADDED: Flat = {"base": bases.DEFAULT}
 
 
 def upgrade(tree: Mapping[str, Any]) -> Flat:
     """Flattens the configuration of a run, which an earlier version may have written."""
-    flat = {**ADDED, **flatten(tree)}
+    own = defaults(blocks())
+    options = {key: own[key] for key in own if key.startswith("env.")}
+    flat = {**options, **ADDED, **flatten(tree)}
     for old, (new, translate) in RENAMED.items():
         if old in flat:
             flat[new] = translate(flat.pop(old))
@@ -186,8 +189,8 @@ def defaults(every: Mapping[str, Any], base: str = bases.DEFAULT) -> Flat:
     bases.check(base)
     flat: Flat = {f"run.{field.name}": field.default for field in dataclasses.fields(RunConfig)}
     for name, suite in embodied.envs.suites().items():
-        for field in dataclasses.fields(suite.options):
-            flat[f"env.{name}.{field.name}"] = field.default
+        for key, value in vars(suite.options()).items():
+            flat[f"env.{name}.{key}"] = value
     return {"base": base, **flatten(every["defaults"]), **flatten(every[BASES][base]), **flat}
 
 

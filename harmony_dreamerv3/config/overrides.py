@@ -19,7 +19,7 @@ from ruamel.yaml.error import YAMLError
 from embodied.core.errors import UserError, nearest
 
 # Keys below these are free: names of tasks and options that depend on other choices.
-OPEN = ("balance.tasks", "balance.weights", "balance.options")
+OPEN = ("balance.tasks", "balance.weights", "balance.options", "env.gym.kwargs", "env.gym.keys")
 PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 MAX_DIGITS = 100  # More would only take time: no setting is as large.
 Flat = dict[str, Any]

@@ -18,7 +18,7 @@ PACKAGES = (
 
 def main(config: Config) -> int:
     """Prints every check; returns 1 when one of them failed, else 0."""
-    from embodied.envs import doctor
+    from embodied.envs._tools import doctor
 
     print(f"python {platform.python_version()} on {platform.platform()}")
     for name in PACKAGES:

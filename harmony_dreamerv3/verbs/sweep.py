@@ -222,11 +222,12 @@ def expand(names: Sequence[str]) -> list[str]:
       UserError: when there is no such task.
     """
     import embodied.envs
+    from embodied.envs import atari
 
     found: list[str] = []
     for name in names:
         if name == "atari100k":
-            found += embodied.envs.tasks("atari")
+            found += [f"atari_{game}" for game in atari.BENCHMARK]
             continue
         suite, _, rest = name.partition("_")
         if not rest:

@@ -113,8 +113,8 @@ def evaluate(logdir: Path, episodes: int | None, platform: str | None) -> int:
 
 def env_maker(config: Config) -> embodied.run.MakeEnv:
     """Returns what makes the environments of the configured task; other processes may call it."""
-    suite = config.task.partition("_")[0]
-    return functools.partial(_open_env, config.task, dict(config.env.get(suite, {})))
+    options = embodied.envs.options_of(config.task, config.env)
+    return functools.partial(_open_env, config.task, options)
 
 
 def _open_env(task: str, options: dict[str, Any], member: int, index: int, seed: int) -> Env:

@@ -8,7 +8,8 @@ from ale_py import roms
 
 import embodied.envs
 from embodied.core.errors import UserError
-from embodied.envs import atari, doctor
+from embodied.envs import atari
+from embodied.envs._tools import doctor
 
 # Sizes of the minimal action sets, as published for the benchmark's games.
 ACTIONS = {
@@ -37,9 +38,11 @@ class Fixed:
         return self.noops
 
 
-def test_names_all_games():
+def test_names_the_games_of_the_benchmark_first():
     assert len(COUNTS) == 26
-    assert sorted(embodied.envs.tasks("atari")) == sorted(f"atari_{game}" for game in COUNTS)
+    known = embodied.envs.tasks("atari")
+    assert sorted(known[:26]) == sorted(f"atari_{game}" for game in COUNTS)
+    assert len(set(known)) == len(known) > 100
 
 
 @pytest.mark.parametrize("game", sorted(COUNTS))

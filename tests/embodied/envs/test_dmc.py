@@ -9,7 +9,7 @@ import pytest
 import embodied.envs
 from embodied.core.errors import UserError
 from embodied.envs import dmc
-from embodied.envs import state as states
+from embodied.envs._tools import state as states
 
 pytest.importorskip("dm_control")
 pytestmark = pytest.mark.filterwarnings("default")  # MuJoCo's Python packages warn as they like.

@@ -53,7 +53,7 @@ VECTOR = spaces.Box(-1, 1, (3,))
         (
             spaces.Dict(
                 {
-                    "camera": spaces.Box(0, 255, (8, 8, 3), np.uint8),
+                    "camera": spaces.Box(0, 255, (20, 16, 3), np.uint8),
                     "arm": spaces.Dict({"angle": spaces.Box(-3, 3, (), np.float64)}),
                 }
             ),
@@ -115,7 +115,8 @@ def test_actions():
 @pytest.mark.parametrize(
     ("obs", "action", "words"),
     [
-        (VECTOR, spaces.MultiDiscrete([2, 2]), "expected an action space of Discrete or"),
+        (VECTOR, spaces.Text(3), "expected an action space of Discrete or"),
+        (VECTOR, spaces.Discrete(10**6), "1,000,000 actions are too many"),
         (VECTOR, spaces.Box(-np.inf, np.inf, (2,)), "expected an action space of Discrete or"),
         (spaces.Text(3), None, "expected an observation of Box"),
         (spaces.Dict({"reward": VECTOR}), None, "'reward', which is taken"),
@@ -126,7 +127,11 @@ def test_actions():
             None,
             "'a/b' twice",
         ),
-        (spaces.Box(0, 255, (3, 84, 84), np.uint8), None, "channels first.*TransformObservation"),
+        (
+            spaces.Box(0, 255, (3, 84, 84), np.uint8),
+            None,
+            "image: .*channels first.*env.gym.keys '{image: image}'",
+        ),
         (
             spaces.Dict({"x": spaces.Box(0, 255, (1, 16, 20), np.uint8)}),
             None,

@@ -9,7 +9,7 @@ import numpy as np
 
 from embodied.core.env import Env
 from embodied.core.errors import UserError
-from embodied.envs import state as states
+from embodied.envs._tools import state as states
 
 # Attributes that never change after an environment was made.
 _CONSTANT = {"env", "metadata", "spec", "_cached_spec", "reward_range"}

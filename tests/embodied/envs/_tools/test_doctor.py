@@ -4,7 +4,7 @@ import ale_py
 import pytest
 
 from embodied.core.errors import UserError
-from embodied.envs import doctor, registry
+from embodied.envs._tools import doctor, registry
 
 
 @pytest.mark.filterwarnings("default")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from embodied.core.errors import UserError
-from embodied.envs import atari, registry
+from embodied.envs import atari
+from embodied.envs._tools import registry
 
 
 def checks() -> list[tuple[str, bool, str]]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
+import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import embodied.envs
 from embodied.core.env import Env
-from embodied.core.errors import UserError, nearest
+from embodied.core.errors import EnvError, UserError, nearest, raised
 from embodied.core.rng import derive_seed
+from embodied.envs._tools import elsewhere
 from embodied.stepping.parallel import ProcessEnv
 from embodied.stepping.wrappers import CheckedEnv
-
-_SUITES = ("atari", "catch", "distract", "dmc", "dummy", "gym", "metaworld")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,23 +25,38 @@ class Suite:
     Args:
       name: what stands before the first underscore of a task.
       options: frozen dataclass of settings, all with defaults.
-      tasks: returns the tasks that can be named beforehand; empty when any name may do.
+      tasks: returns the tasks that can be named beforehand; empty when only its package knows.
       make: `make(task, seed, options)` returns the environment; imports what it needs itself.
+      installed: returns all tasks, asking the suite's package.
+      doc: what the suite is, in a line.
+      install: what its package is called for pip; empty when nothing more is needed.
     """
 
     name: str
     options: type[Any]
     tasks: Callable[[], tuple[str, ...]]
     make: Callable[[str, int, Any], Env]
+    installed: Callable[[], tuple[str, ...]]
+    doc: str
+    install: str
 
 
 def suites() -> dict[str, Suite]:
-    """Returns every suite by name; no simulator is imported for it."""
-    found = {}
-    for name in _SUITES:
-        module = importlib.import_module(f"embodied.envs.{name}")
-        found[name] = Suite(name, module.Options, module.tasks, module.make)
-    return found
+    """Returns every suite by name, a file of `embodied/envs` each; imports no simulator."""
+    entries = {}
+    for info in pkgutil.iter_modules(embodied.envs.__path__):
+        if not info.name.startswith("_"):
+            module: Any = importlib.import_module(f"embodied.envs.{info.name}")
+            entries[info.name] = Suite(
+                info.name,
+                module.Options,
+                module.tasks,
+                module.make,
+                getattr(module, "installed", module.tasks),
+                (module.__doc__ or "").partition("\n")[0],
+                getattr(module, "INSTALL", ""),
+            )
+    return entries
 
 
 def tasks(suite: str) -> tuple[str, ...]:
@@ -55,31 +71,43 @@ def tasks(suite: str) -> tuple[str, ...]:
     return tuple(f"{suite}_{task}" for task in _suite(suite).tasks())
 
 
+def options_of(task: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options of a task's suite as plain data.
+
+    Args:
+      task: as in `make`.
+      settings: the block `env` of the configuration.
+    """
+    return _plain(settings.get(_split(task)[0], {}))
+
+
 def make(task: str, seed: int, options: Mapping[str, Any] | None = None) -> CheckedEnv:
     """Returns an environment that checks everything it gives and takes.
 
     Args:
-      task: `<suite>_<name>`, such as `atari_pong`, `gym_CartPole-v1`, `dmc_walker_walk`.
+      task: `<suite>_<name>`, such as `atari_pong`, `gym_CartPole-v1`, `dmc_walker_walk`; or
+        `package.module:function/level` of one's own, which takes the options of `gym`.
       seed: of everything random in it; 0 or more. Equal seeds give equal trajectories.
       options: the block `env.<suite>` of the config; what is left out has its default.
 
     Raises:
+      EnvError: the environment's own code raised.
       UserError: unknown suite, task or option (naming the nearest), a value of the wrong type, a
         package that is not installed, rendering that is impossible here.
     """
-    name, found, rest = task.partition("_")
-    if not found or not rest:
-        raise UserError(
-            f"expected a task '<suite>_<name>', got {task!r}{nearest(task, _all_tasks())}"
-        )
+    name, rest = _split(task)
     suite = _suite(name, task)
     known = suite.tasks()
     if known and rest not in known:
-        raise UserError(
-            f"unknown task {task!r}{nearest(task, tasks(name))} ({name} has {len(known)} tasks)"
-        )
-    env = suite.make(rest, int(seed), parse_options(suite, options or {}))
-    return CheckedEnv(env, task)
+        hint = elsewhere.hint(task) or nearest(task, tasks(name))
+        raise UserError(f"unknown task {task!r}{hint} ({name} has {len(known)} tasks)")
+    settings = parse_options(suite, options or {})
+    try:
+        return CheckedEnv(suite.make(rest, int(seed), settings), task)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # A simulator raises whatever it likes.
+        raise EnvError(f"cannot make {task}: {raised(error)}") from error
 
 
 def make_process(
@@ -113,12 +141,12 @@ def parse_options(suite: Suite, options: Mapping[str, Any]) -> Any:
 
     Args:
       suite: whose options they are.
-      options: scalars by name; integral floats pass for integers, integers for floats.
+      options: values by name; integral floats pass for integers, integers for floats.
 
     Raises:
       UserError: for an unknown name (with the nearest) or a value of the wrong type.
     """
-    defaults = {field.name: field.default for field in dataclasses.fields(suite.options)}
+    defaults = vars(suite.options())
     values = {}
     for key, value in options.items():
         path = f"env.{suite.name}.{key}"
@@ -126,8 +154,8 @@ def parse_options(suite: Suite, options: Mapping[str, Any]) -> Any:
             raise UserError(f"unknown option {path}{nearest(key, defaults)}")
         kind = type(defaults[key])
         whole = isinstance(value, int | float) and not isinstance(value, bool)
-        if type(value) is kind:
-            values[key] = value
+        if type(value) is kind or (kind is dict and isinstance(value, Mapping)):
+            values[key] = _plain(value)
         elif whole and (kind is float or (kind is int and float(value).is_integer())):
             values[key] = kind(value)
         else:
@@ -135,12 +163,29 @@ def parse_options(suite: Suite, options: Mapping[str, Any]) -> Any:
     return suite.options(**values)
 
 
+def _plain(value: Any) -> Any:
+    """Returns nested mappings as dicts, which can be sent to other processes."""
+    return {k: _plain(v) for k, v in value.items()} if isinstance(value, Mapping) else value
+
+
+def _split(task: str) -> tuple[str, str]:
+    """Returns the suite of a task and what the suite calls it."""
+    name, underscore, rest = task.partition("_")
+    if ":" in task and name != "gym":  # A path; Gymnasium has colons in its ids.
+        return "gym", task
+    if not underscore or not rest:
+        hint = elsewhere.hint(task) or nearest(task, _all_tasks())
+        raise UserError(f"expected a task '<suite>_<name>', got {task!r}{hint}")
+    return name, rest
+
+
 def _suite(name: str, task: str | None = None) -> Suite:
-    found = suites()
-    if name not in found:
-        hint = nearest(name, found) or (nearest(task, _all_tasks()) if task else "")
-        raise UserError(f"unknown suite {name!r}{hint} (suites: {', '.join(found)})")
-    return found[name]
+    every = suites()
+    if name not in every:
+        hint = elsewhere.hint(task) if task else ""
+        hint = hint or nearest(name, every) or (nearest(task, _all_tasks()) if task else "")
+        raise UserError(f"unknown suite {name!r}{hint} (suites: {', '.join(every)})")
+    return every[name]
 
 
 def _all_tasks() -> list[str]:

@@ -17,7 +17,7 @@ def test_suites_have_options_with_defaults_and_docs():
     for suite in suites.values():
         options = suite.options()
         for key, value in vars(options).items():
-            assert isinstance(value, bool | int | float | str)
+            assert isinstance(value, bool | int | float | str | dict)
             assert f"  {key}: " in suite.options.__doc__, f"{suite.name}.{key} is not explained"
         with pytest.raises(AttributeError):
             options.repeat = 2

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from embodied.core.errors import UserError
-from embodied.envs import state as states
+from embodied.envs._tools import state as states
 
 LEAVES = (
     st.none()

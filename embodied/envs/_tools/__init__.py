@@ -1,0 +1,1 @@
+"""What suites share: states, spaces, textures, look-up by name; no suites."""

@@ -1,0 +1,358 @@
+"""From Gymnasium's spaces to ours, with the functions that check and convert the values.
+
+Values are checked before they are cast: a float in a space of uint8 would become a black image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+
+from embodied.core.errors import UserError
+from embodied.core.space import Space
+
+CHOICES = ("image", "vector", "ignore")
+_ONE_HOT = 4096  # Most cells of a one-hot vector.
+_NUMBERS = 2**20  # Most numbers of a vector: 4 MiB in each step of the replay.
+_PIXELS = 2**26  # Most numbers of an image, before it is shrunk.
+_SIDE = 16  # Grids below are cells, not photographs.
+_KEYS = "--env.gym.keys '{%s: %s}'"
+Observer = tuple[Space, Callable[[Any], np.ndarray]]
+
+
+def flat(space: Any) -> dict[str, Any]:
+    """Returns the leaves of an observation space by key, nested keys joined by a slash.
+
+    Args:
+      space: a Gymnasium space; one that is no Dict has the key `""`.
+
+    Raises:
+      UserError: when two leaves have one key.
+    """
+    import gymnasium
+
+    if not isinstance(space, gymnasium.spaces.Dict):
+        return {"": space}
+    leaves: dict[str, Any] = {}
+    for key, inner in space.spaces.items():
+        own = {f"{key}/{below}" if below else str(key): leaf for below, leaf in flat(inner).items()}
+        twice = sorted(leaves.keys() & own.keys())
+        if twice:
+            raise UserError(
+                f"its observation has the key {twice[0]!r} twice, once nested "
+                f"({' -> '.join(map(repr, twice[0].split('/')))}); rename one of them"
+            )
+        leaves.update(own)
+    return leaves
+
+
+def flat_value(value: Any) -> dict[str, Any]:
+    """Returns the leaves of an observation by the keys of `flat`."""
+    if not isinstance(value, dict):
+        return {"": value}
+    return {
+        f"{key}/{below}" if below else str(key): leaf
+        for key, inner in value.items()
+        for below, leaf in flat_value(inner).items()
+    }
+
+
+def observe(space: Any, key: str, size: int, choice: str = "") -> Observer:
+    """Returns our space for one observation key, and the function that converts its values.
+
+    Args:
+      space: Box (images, numbers of any shape), Discrete, MultiDiscrete or MultiBinary.
+      key: for messages.
+      size: pixels along each side to which images are resized; 0 keeps them.
+      choice: `image` or `vector`, whatever it looks like; `""` decides: uint8 in [0, 255] and
+        floats in [0, 1] of shape (H, W) or (H, W, 1, 3 or 4), sides 16 or more, are images, other
+        numbers vectors, Discrete one-hot. What may be a stack of frames is not decided.
+
+    Raises:
+      UserError: for another space, for one too large, and where a choice has to be made.
+    """
+    import gymnasium.spaces as spaces
+
+    if isinstance(space, spaces.Box):
+        seen = looks(space)
+        if choice == "image" or (not choice and seen == "image"):
+            return _image(space, key, size)
+        if not choice and seen:
+            raise UserError(
+                f"{key}: {space.dtype} of shape {space.shape} looks like {seen}, expected (height,"
+                f" width, 1, 3 or 4); {_KEYS % (key, 'image')} makes it an image all the same (the "
+                f"channels of all frames side by side), {_KEYS % (key, 'vector')} a vector"
+            )
+        return _numbers(space, key)
+    if choice == "image":
+        raise UserError(f"{key}: expected a Box for an image, got {space}")
+    if isinstance(space, spaces.MultiBinary) or (
+        choice == "vector" and isinstance(space, spaces.Discrete | spaces.MultiDiscrete)
+    ):
+        return _numbers(space, key)
+    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+        return _one_hot(space, key)
+    raise UserError(
+        f"{key}: expected an observation of Box, Discrete, MultiDiscrete, MultiBinary or a Dict "
+        f"of these, got {space}; {_KEYS % (key, 'ignore')} leaves it out"
+    )
+
+
+def act(space: Any) -> tuple[Callable[[np.ndarray], Any], Space]:
+    """Returns the function from our action to theirs, and our action space.
+
+    Args:
+      space: Discrete (ours: one-hot), a bounded Box of floats (ours: flat, in [-1, 1]), or several:
+        MultiDiscrete, MultiBinary, a bounded Box of integers, Dict or Tuple (ours: their parts one
+        after another in one vector, see `Space.parts`).
+
+    Raises:
+      UserError: for another space, and for one too large.
+    """
+    parts, convert = _act_parts(space)
+    return convert, Space.joined(parts)
+
+
+def _act_parts(space: Any) -> tuple[list[Space], Callable[[np.ndarray], Any]]:
+    import gymnasium.spaces as spaces
+
+    size = int(np.prod(getattr(space, "shape", None) or (1,)))
+    if isinstance(space, spaces.Discrete):
+        start = int(space.start)
+        return [_choice(space.n, space)], lambda action: start + int(np.argmax(action))
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        inner = space.spaces if isinstance(space, spaces.Dict) else dict(enumerate(space.spaces))
+        found = {key: _act_parts(each) for key, each in inner.items()}
+        sizes = [sum(part.shape[0] for part in parts) for parts, _ in found.values()]
+        cuts = np.cumsum(sizes)[:-1]
+
+        def split(action: np.ndarray) -> Any:
+            pieces = zip(found.items(), np.split(np.asarray(action), cuts))
+            values = {key: convert(piece) for (key, (_, convert)), piece in pieces}
+            return values if isinstance(space, spaces.Dict) else tuple(values.values())
+
+        return [part for parts, _ in found.values() for part in parts], split
+    if size and isinstance(space, spaces.Box) and space.is_bounded() and space.dtype.kind == "f":
+        low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+
+        def rescale(action: np.ndarray) -> np.ndarray:
+            unit = (np.asarray(action, np.float64).reshape(space.shape) + 1) / 2
+            return np.clip(low + unit * (high - low), low, high).astype(space.dtype)
+
+        if size > _ONE_HOT:
+            raise UserError(f"an action of {size:,} numbers is too large: {space}")
+        return [Space(np.float32, (size,), -1, 1)], rescale
+    counts = _counts(space)
+    if counts is None:
+        raise UserError(
+            "expected an action space of Discrete or of a bounded Box of floats, or a "
+            f"MultiDiscrete, MultiBinary, Dict or Tuple of these, got {space}"
+        )
+    first, each = counts
+    choices = [_choice(count, space) for count in each]
+    ends = np.cumsum(each)[:-1]
+
+    def pick(action: np.ndarray) -> np.ndarray:
+        found = [int(np.argmax(piece)) for piece in np.split(np.asarray(action), ends)]
+        return (first + found).reshape(space.shape).astype(space.dtype)
+
+    return choices, pick
+
+
+def _counts(space: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns the first value and the number of values of each cell, where they are countable."""
+    import gymnasium.spaces as spaces
+
+    if isinstance(space, spaces.MultiDiscrete):
+        return space.start.ravel(), space.nvec.ravel()
+    if isinstance(space, spaces.MultiBinary):
+        cells = int(np.prod(space.shape))
+        return (np.zeros(cells, np.int64), np.full(cells, 2)) if cells else None
+    if isinstance(space, spaces.Box) and space.dtype.kind in "iu" and np.prod(space.shape):
+        low, high = space.low.astype(object).ravel(), space.high.astype(object).ravel()
+        if max(high - low) < _ONE_HOT:
+            return low.astype(np.int64), (high - low + 1).astype(np.int64)
+    return None
+
+
+def _choice(count: Any, space: Any) -> Space:
+    if int(count) > _ONE_HOT:
+        raise UserError(f"{int(count):,} actions are too many for a one-hot vector: {space}")
+    return Space(np.float32, (int(count),), 0, 1, discrete=True)
+
+
+def looks(space: Any) -> str:
+    """Returns `image`, what else of pixels a space seems to hold, or the empty string."""
+    if not hasattr(space, "low"):
+        return ""
+    ends = (space.low.min(initial=0), space.high.max(initial=0))
+    pixels = space.dtype == np.uint8 and ends == (0, 255)
+    floats = space.dtype.kind == "f" and ends == (0, 1) and len(space.shape) > 2
+    sides = [side for side in space.shape if side >= _SIDE]
+    if not (pixels or floats) or len(sides) < 2 or len(space.shape) > 4:
+        return ""
+    shape = space.shape
+    if len(shape) == 2 or (len(shape) == 3 and min(shape[:2]) >= _SIDE and shape[2] in (1, 3, 4)):
+        return "image"
+    if len(shape) == 3 and min(shape[1:]) >= _SIDE and shape[0] in (1, 3, 4):
+        return "an image with its channels first"
+    return "a stack of frames"
+
+
+def _image(space: Any, key: str, size: int) -> Observer:
+    """Returns the space (H, W, C) and what brings values into it."""
+    shape, low = space.shape, float(space.low.min(initial=0))
+    high = float(space.high.max(initial=0))
+    if len(shape) not in (2, 3, 4) or not 0 < int(np.prod(shape)) <= _PIXELS:
+        raise UserError(f"{key}: expected an image of 2 to 4 axes, got {space.dtype} {shape}")
+    if low < 0 or (space.dtype.kind == "f" and high > 1) or high > 255:
+        raise UserError(f"{key}: expected pixels in [0, 255] or floats in [0, 1], got {space}")
+    first = len(shape) == 3 and shape[0] < min(shape[1:]) and shape[2] > 4
+    sides = shape[1:3] if first or len(shape) == 4 else shape[:2]
+    channels = int(np.prod(shape)) // int(np.prod(sides))
+    small = max(sides) < size  # Enlarged by whole cells: nothing is invented between them.
+    scale = 1 if space.dtype.kind == "f" else max(255 // max(int(high), 1), 1)
+    dtype: Any = np.float32 if space.dtype.kind == "f" else np.uint8
+
+    def convert(value: Any) -> np.ndarray:
+        array = _array(value, key, shape, exact=True)
+        if dtype is np.uint8 and array.dtype.kind == "f":
+            raise UserError(f"{key}: its space is {space.dtype}, got floats such as {array.max()}")
+        if array.dtype != np.uint8 or high < 255:
+            _within(array, key, low, high)
+        if first:
+            array = array.transpose(1, 2, 0)
+        elif len(shape) == 4:
+            array = np.moveaxis(array, 0, 2).reshape(*sides, channels)
+        image = resize(array.astype(dtype) * dtype(scale), size, small)
+        return image if dtype is np.uint8 else image.clip(0, 1)  # Averages round.
+
+    height, width = (size, size) if size else sides
+    top = 1 if dtype is np.float32 else 255
+    return Space(dtype, (height, width, channels), 0, top), convert
+
+
+def _one_hot(space: Any, key: str) -> Observer:
+    import gymnasium.spaces as spaces
+
+    single = isinstance(space, spaces.Discrete)
+    counts = np.ravel([space.n] if single else space.nvec).astype(np.int64)
+    first = np.ravel([space.start] if single else space.start).astype(np.int64)
+    total = int(counts.sum())
+    if total > _ONE_HOT:
+        raise UserError(
+            f"{key}: {space} would be a one-hot vector of {total:,} numbers, at most {_ONE_HOT:,} "
+            f"are taken; {_KEYS % (key, 'vector')} gives the number itself, "
+            f"{_KEYS % (key, 'ignore')} leaves it out"
+        )
+    starts = np.cumsum(counts) - counts
+
+    def convert(value: Any) -> np.ndarray:
+        array = _array(value, key, counts.shape)
+        if (
+            array.dtype.kind not in "iub"
+            or (array < first).any()
+            or (array >= first + counts).any()
+        ):
+            raise UserError(f"{key}: {_short(value)} is not in {space}")
+        vector = np.zeros(total, np.float32)
+        vector[starts + array - first] = 1
+        return vector
+
+    return Space(np.float32, (total,), 0, 1), convert
+
+
+def _numbers(space: Any, key: str) -> Observer:
+    size = int(np.prod(space.shape or (1,)))
+    if not 0 < size <= _NUMBERS:
+        raise UserError(
+            f"{key}: a vector of {size:,} numbers, expected 1 to {_NUMBERS:,} ({space}); "
+            f"{_KEYS % (key, 'ignore')} leaves it out"
+        )
+    low, high = None, None
+    if hasattr(space, "low"):
+        ends = float(space.low.min()), float(space.high.max())
+        low, high = (end if np.isfinite(end) else None for end in ends)
+    elif not hasattr(space, "start"):  # MultiBinary
+        low, high = 0.0, 1.0
+
+    def convert(value: Any) -> np.ndarray:
+        with np.errstate(over="ignore"):  # What float32 cannot hold is refused as infinite.
+            return _array(value, key, (size,)).astype(np.float32)
+
+    return Space(np.float32, (size,), low, high), convert
+
+
+def _array(value: Any, key: str, shape: tuple[int, ...], exact: bool = False) -> np.ndarray:
+    """Returns a value as an array of numbers; of just this shape, or of as many numbers."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # Rows of unequal length.
+        raise UserError(f"{key}: expected numbers of shape {shape}, got {_short(value)}") from error
+    fits = array.shape == shape if exact else array.size == int(np.prod(shape))
+    if array.dtype.kind not in "biuf" or not fits:
+        what = f"{array.dtype} of shape {array.shape}" if array.size > 4 else _short(value)
+        raise UserError(f"{key}: expected numbers of shape {shape}, got {what}")
+    return array if exact else array.reshape(shape)
+
+
+def _within(array: np.ndarray, key: str, low: float, high: float) -> None:
+    wrong = ~((array >= low) & (array <= high))  # True for what is not a number, too.
+    if wrong.any():
+        raise UserError(f"{key}: expected pixels in [{low:g}, {high:g}], got {array[wrong][0]}")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 80 else f"{text[:76]} ..."
+
+
+def scalar(value: Any, what: str) -> float:
+    """Returns a reward or a flag that may come as an array of one number.
+
+    Args:
+      value: a number, or an array of one.
+      what: for the message.
+
+    Raises:
+      UserError: when it is anything else.
+    """
+    array = np.asarray(value) if isinstance(value, np.ndarray) or np.isscalar(value) else None
+    if array is None or array.size != 1 or array.dtype.kind not in "biuf":
+        raise UserError(f"{what}: expected a number, got {_short(value)}")
+    return float(array.reshape(()))
+
+
+def pixels(value: Any, what: str) -> np.ndarray:
+    """Returns what an environment renders.
+
+    Raises:
+      UserError: when it is not uint8 (H, W, 3).
+    """
+    if not (isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 3):
+        raise UserError(f"{what}: expected an image of uint8 (H, W, 3), got {_short(value)}")
+    return value
+
+
+def resize(image: np.ndarray, size: int, whole: bool = False) -> np.ndarray:
+    """Returns the image as (size, size, channels), areas averaged; 0 keeps its size.
+
+    Args:
+      image: uint8 or float32 (H, W) or (H, W, channels).
+      size: pixels along each side.
+      whole: repeat cells instead of averaging.
+    """
+    if size and image.shape[:2] != (size, size):
+        kind = cv2.INTER_NEAREST if whole else cv2.INTER_AREA
+        image = np.ascontiguousarray(image[..., None] if image.ndim == 2 else image)
+        pieces = [  # OpenCV takes four channels at a time.
+            cv2.resize(image[..., c : c + 4], (size, size), interpolation=kind).reshape(
+                size, size, -1
+            )
+            for c in range(0, image.shape[2], 4)
+        ]
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, -1)
+    return image[..., None] if image.ndim == 2 else image
