@@ -13,6 +13,7 @@ import numpy as np
 from embodied.checkpoint import files
 from embodied.core.errors import UserError, nearest
 from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
+from harmony_dreamerv3.interop import foreign
 from harmony_dreamerv3.interop.bundle import read_npz
 from harmony_dreamerv3.interop.inert import InertState
 from harmony_dreamerv3.interop.names import import_moments, import_params
@@ -57,6 +58,7 @@ def read(path: Path) -> Checkpoint:
     Raises:
       UserError: when it is not such a checkpoint, or refers to what is not read.
     """
+    foreign.refuse(path)
     if path.suffix in (".npz", ".safetensors"):
         return Checkpoint(_exported(path), {}, 0)
     data = load(path)
