@@ -46,7 +46,7 @@ def _sampled(replay: Replay, update: int, windows: int) -> float:
     start = time.perf_counter()
     batch = replay.sample(update, windows)
     if isinstance(batch, device_replay.DeviceBatch):
-        jax.block_until_ready(device_replay.gather(batch.store.arrays, batch.index))
+        jax.block_until_ready(device_replay.gather(batch.store.arrays, batch.index, batch.first))
     return time.perf_counter() - start
 
 

@@ -48,7 +48,7 @@ def measure(folder: Path, agent: Any, state: Any, store: Any) -> dict[str, float
             jax.block_until_ready(replay.store.arrays)
         start, busy = time.perf_counter(), time.thread_time()
         learned = trees.flat(state, 1)[0]
-        copied, chunks = files.save(number * every)
+        copied, chunks, _ = files.save(number * every)
         waited, waited_cpu = time.perf_counter() - start, time.thread_time() - busy
         kept = [each["name"] for each in copied["chunks"] if each["name"] not in chunks]
         part = Part({"replay": copied}, {"learner.safetensors": learned}, chunks, kept)

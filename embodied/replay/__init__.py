@@ -1,6 +1,7 @@
 """Storage and sampling of transitions."""
 
 from embodied.replay.replay import Replay
-from embodied.replay.store import HostStore, Store
+from embodied.replay.sampling import Sampling
+from embodied.replay.store import HostStore
 
-__all__ = ["HostStore", "Replay", "Store"]
+__all__ = ["HostStore", "Replay", "Sampling"]

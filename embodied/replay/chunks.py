@@ -1,4 +1,7 @@
-"""The replay on disk: immutable files with the transitions since the last checkpoint."""
+"""The replay on disk: immutable files with the transitions since the last checkpoint.
+
+What updates write back into old transitions is no part of them; it is saved whole each time.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ import numpy as np
 from embodied.checkpoint.files import CorruptFile, decode
 from embodied.core.errors import UserError
 from embodied.replay.replay import Replay
+
+Arrays = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,33 +46,44 @@ class ReplayFiles:
         self._chunks: list[Chunk] = []
         self._saved = replay.counts.copy()
 
-    def save(self, step: int) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
+    def save(self, step: int) -> tuple[dict[str, Any], dict[str, Arrays], Arrays]:
         """Returns the replay's state, and a new file when there are new transitions.
 
         Args:
           step: agent steps done, for the file's name.
 
         Returns:
-          Plain data for `load`, and the arrays of new files by name.
+          Plain data for `load`; the arrays of new files by name; and what is written back, of all
+          transitions held.
         """
-        counts, ring = self._replay.counts, self._replay.ring
-        first = np.maximum(self._saved, counts - ring)
-        files: dict[str, dict[str, np.ndarray]] = {}
+        replay = self._replay
+        counts, oldest = replay.counts, replay.counts - replay.ring
+        first = np.maximum(self._saved, oldest)
+        files: dict[str, Arrays] = {}
         if (counts > first).any():
             chunk = Chunk(f"{step:012d}.safetensors", _ints(first), _ints(counts))
-            files[chunk.name] = self._replay.store.read(self._positions(chunk))
+            files[chunk.name] = replay.store.read(self._positions(chunk), self._names())
             self._chunks.append(chunk)
         self._saved = counts.copy()
-        self._chunks = [c for c in self._chunks if (np.array(c.last) > counts - ring).any()]
+        self._chunks = [c for c in self._chunks if (np.array(c.last) > oldest).any()]
         state = {
             "counts": counts.tolist(),
-            "lost": self._replay.lost.tolist(),
-            "ring": ring,
+            "lost": replay.lost.tolist(),
+            "ring": replay.ring,
             "chunks": [dataclasses.asdict(chunk) for chunk in self._chunks],
         }
-        return state, files
+        if not replay.latents:
+            return state, files, {}
+        live = Chunk("all", _ints(replay.oldest), _ints(counts))
+        return state, files, replay.store.read(self._positions(live), replay.latents)
 
-    def load(self, state: dict[str, Any], folder: Path, damaged: Collection[str] = ()) -> None:
+    def load(
+        self,
+        state: dict[str, Any],
+        folder: Path,
+        damaged: Collection[str] = (),
+        latents: Arrays | None = None,
+    ) -> None:
         """Fills the replay from its files.
 
         Args:
@@ -75,39 +91,59 @@ class ReplayFiles:
           folder: where the files are; their checksums have been verified.
           damaged: names of files that are not to be read; what came before them is given up too,
             so that each stream stays one piece.
+          latents: what is written back, as `save` returned it.
 
         Raises:
           CorruptFile: when a file does not hold what the state says.
           UserError: when the replay has another number of streams.
         """
-        counts = np.array(state["counts"], np.int64)
-        if counts.shape != self._replay.counts.shape:
+        replay = self._replay
+        counts, lost = (np.array(state[key], np.int64) for key in ("counts", "lost"))
+        if counts.shape != replay.counts.shape:
             raise UserError(
                 f"the saved replay has {len(counts)} streams, this run has run.envs = "
-                f"{len(self._replay.counts)}; keep run.envs or choose another --logdir"
+                f"{len(replay.counts)}; keep run.envs or choose another --logdir"
             )
-        row = sum(
-            np.dtype(s.dtype).itemsize * int(np.prod(s.shape)) for s in self._replay.spaces.values()
-        )
         for item in state["chunks"]:
             chunk = Chunk(str(item["name"]), _ints(item["first"]), _ints(item["last"]))
             if Path(chunk.name).name != chunk.name:
                 raise CorruptFile(f"{chunk.name!r} is not a plain file name")
             if chunk.name in damaged:
-                self._replay.lost = np.maximum(self._replay.lost, chunk.last)
+                replay.lost = np.maximum(replay.lost, chunk.last)
                 self._chunks = []
                 continue
-            positions = self._positions(chunk)
-            path = folder / chunk.name
-            if not path.is_file() or path.stat().st_size > row * len(positions) + 2**20:
-                raise CorruptFile(f"{path} is missing, or larger than {len(positions)} transitions")
-            arrays = decode(path.read_bytes(), path)
-            self._check(arrays, len(positions), path)
-            self._replay.store.write(positions, arrays)
+            self._load_chunk(chunk, folder / chunk.name)
             self._chunks.append(chunk)
-        self._replay.counts[:] = counts
-        self._replay.lost = np.maximum(self._replay.lost, np.array(state["lost"], np.int64))
+        replay.counts[:] = counts
+        replay.lost = np.maximum(replay.lost, lost)
         self._saved = counts.copy()
+        if replay.latents:
+            first = np.maximum(counts - int(state["ring"]), lost)
+            positions = self._positions(Chunk("latents", _ints(first), _ints(counts)))
+            self._check(latents or {}, replay.latents, len(positions), "the file of latents")
+            replay.store.write(positions, latents or {})
+
+    def _load_chunk(self, chunk: Chunk, path: Path) -> None:
+        names = self._names()
+        row = sum(
+            np.dtype(s.dtype).itemsize * int(np.prod(s.shape))
+            for s in (self._replay.spaces[name] for name in names)
+        )
+        positions = self._positions(chunk)
+        if not path.is_file() or path.stat().st_size > row * len(positions) + 2**20:
+            raise CorruptFile(f"{path} is missing, or larger than {len(positions)} transitions")
+        arrays = decode(path.read_bytes(), path)
+        self._check(arrays, names, len(positions), path)
+        self._replay.store.write(positions, arrays)
+        begin = 0
+        for stream, (first, last) in enumerate(zip(chunk.first, chunk.last)):
+            end = begin + last - first
+            self._replay.note(stream, first, {k: v[begin:end] for k, v in arrays.items()})
+            begin = end
+
+    def _names(self) -> list[str]:
+        """Names of what never changes once it is written."""
+        return [name for name in self._replay.spaces if name not in self._replay.latents]
 
     def _positions(self, chunk: Chunk) -> np.ndarray:
         """Returns the store's positions of a chunk's transitions, stream after stream."""
@@ -118,14 +154,14 @@ class ReplayFiles:
         parts = [self._replay.positions(np.array(e), np.arange(*s)) for e, s in enumerate(spans)]
         return np.concatenate(parts)
 
-    def _check(self, arrays: dict[str, np.ndarray], rows: int, path: Path) -> None:
+    def _check(self, arrays: Arrays, names: Collection[str], rows: int, source: object) -> None:
         found = {name: (array.dtype, array.shape) for name, array in arrays.items()}
+        spaces = {name: self._replay.spaces[name] for name in names}
         wanted = {
-            name: (np.dtype(space.dtype), (rows, *space.shape))
-            for name, space in self._replay.spaces.items()
+            name: (np.dtype(space.dtype), (rows, *space.shape)) for name, space in spaces.items()
         }
         if found != wanted:
-            raise CorruptFile(f"{path}: expected arrays {wanted}, found {found}")
+            raise CorruptFile(f"{source}: expected arrays {wanted}, found {found}")
 
 
 def _ints(values: Sequence[int] | np.ndarray) -> tuple[int, ...]:

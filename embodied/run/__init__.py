@@ -1,9 +1,9 @@
 """Run loops: training with and without evaluation, and evaluation alone."""
 
+from embodied.core.learner import Learner
 from embodied.run.config import RunConfig
 from embodied.run.evaluate import evaluate
 from embodied.run.evaluation import MakeEnv
-from embodied.run.learner import Learner
 from embodied.run.train_eval import train_eval
 
 __all__ = ["Learner", "MakeEnv", "RunConfig", "evaluate", "train_eval"]

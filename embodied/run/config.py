@@ -7,6 +7,7 @@ from typing import Annotated
 
 from embodied.core import ranges
 from embodied.core.ranges import Note, Range
+from embodied.replay.sampling import Sampling
 
 MAX_ENVS = 2**16
 MAX_PROCESSES = 1024
@@ -26,7 +27,20 @@ class RunConfig:
       envs: training environments of each seed.
       train_ratio: replayed steps for each agent step; updates come every
         batch_size * batch_length / train_ratio agent steps.
-      train_fill: windows in the replay before training starts; actions are random until then.
+      train_fill: windows in the replay before training starts; with `replay_episodes` agent steps,
+        and one finished episode.
+      random_fill: actions are random until training starts; False: the policy's.
+      pretrain: updates at the moment when training starts, before those of `train_ratio`.
+      consec_train: updates that train on one long window, piece after piece.
+      replay_context: steps C before each window whose stored latents begin it; 0 begins windows
+        with an empty state.
+      replay_online: every new window is trained on once, before windows of any age.
+      replay_episodes: windows come from one finished episode each, drawn without regard to length.
+      replay_ends: with `replay_episodes`, the last window of an episode comes more often.
+      replay_minlen: with `replay_episodes`, steps of the shortest episode used; shorter ones than a
+        window are joined. 0: those of a window.
+      episode_limit: agent steps after which an episode is cut, in training and evaluation, as by a
+        time limit; 0 for none.
       replay_size: transitions kept in the replay of each seed, in agent steps.
       log_every: agent steps between lines of metrics.jsonl.
       report_every: agent steps between heavy reports (videos, histograms); 0 for none.
@@ -50,6 +64,15 @@ class RunConfig:
     envs: Annotated[int, ENVS] = 1
     train_ratio: Annotated[float, ranges.NOT_NEGATIVE] = 1024.0
     train_fill: Annotated[int, ranges.COUNT, Note("windows")] = 1024
+    random_fill: bool = True
+    pretrain: Annotated[int, ranges.COUNT_OR_NONE, Note("updates")] = 0
+    consec_train: Annotated[int, ranges.COUNT, Note("updates")] = 1
+    replay_context: Annotated[int, ranges.COUNT_OR_NONE, Note("agent steps")] = 0
+    replay_online: bool = False
+    replay_episodes: bool = False
+    replay_ends: bool = False
+    replay_minlen: Annotated[int, ranges.COUNT_OR_NONE, Note("agent steps")] = 0
+    episode_limit: Annotated[int, ranges.COUNT_OR_NONE, Note("agent steps")] = 27_000
     replay_size: Annotated[int, ranges.COUNT, Note("agent steps")] = 1_000_000
     log_every: Annotated[int, ranges.COUNT, Note("agent steps")] = 500
     report_every: Annotated[int, ranges.COUNT_OR_NONE, Note("agent steps")] = 5_000
@@ -68,25 +91,42 @@ class RunConfig:
         ranges.check_fields(self, "run.")
 
 
+def sampling(run: RunConfig, batch_length: int) -> Sampling:
+    """Returns what windows of `batch_length` trained steps are."""
+    return Sampling(
+        batch_length,
+        run.replay_context,
+        run.consec_train,
+        run.replay_online,
+        run.replay_episodes,
+        run.replay_ends,
+        run.replay_minlen,
+    )
+
+
 def fill_step(run: RunConfig, batch_length: int) -> int:
-    """Returns the agent step at which `train_fill` windows of `batch_length` steps first exist.
+    """Returns the agent step at which `train_fill` windows first exist.
 
-    A stream of n transitions has n - batch_length + 1 windows, and all streams grow together.
+    A stream of n transitions has n - L + 1 windows of L steps, and all streams grow together. With
+    `replay_episodes` it is `train_fill` itself, though an episode must have ended, too.
     """
-    return run.envs * (-(-run.train_fill // run.envs) + batch_length - 1)
+    each = -(-run.train_fill // run.envs)
+    return run.envs * (each if run.replay_episodes else each + sampling(run, batch_length).item - 1)
 
 
-def updates_due(step: int, run: RunConfig, batch_size: int, batch_length: int) -> int:
+def updates_due(step: int, start: int | None, run: RunConfig, batch_size: int, length: int) -> int:
     """Returns how many updates there are once `step` agent steps are stored.
 
     Args:
       step: agent steps stored.
+      start: agent step at which training started; None while it has not.
       run: see `RunConfig`.
       batch_size: windows B in a batch.
-      batch_length: steps T in a window.
+      length: steps T that an update trains on in each of them.
     """
-    trained = max(0, step - fill_step(run, batch_length))
-    return int(trained * run.train_ratio // (batch_size * batch_length))
+    if start is None:
+        return 0
+    return run.pretrain + int((step - start) * run.train_ratio // (batch_size * length))
 
 
 def crossed(step: int, every: int, envs: int) -> bool:

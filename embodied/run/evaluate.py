@@ -11,11 +11,11 @@ from embodied.checkpoint.files import CorruptFile, decode
 from embodied.checkpoint.folders import check_inside
 from embodied.checkpoint.parts import Saved
 from embodied.core.errors import UserError
+from embodied.core.learner import Arrays, Learner
 from embodied.records.logger import Logger, say
 from embodied.records.run_records import FILES, Records
 from embodied.run.config import RunConfig
 from embodied.run.evaluation import MakeEnv, evaluate_policy, require
-from embodied.run.learner import Arrays, Learner
 from embodied.run.reporter import evaluation_lines
 from embodied.run.schema import check_state
 

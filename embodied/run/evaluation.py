@@ -12,9 +12,9 @@ import numpy as np
 
 from embodied.core.env import Env
 from embodied.core.errors import EnvError, UserError
+from embodied.core.learner import Learner
 from embodied.core.rng import derive_seed
 from embodied.run.config import RunConfig
-from embodied.run.learner import Learner
 from embodied.stepping.driver import Driver, Episode
 from embodied.stepping.parallel import ProcessEnv
 from embodied.stepping.workers import Worker, shares, spare_cores

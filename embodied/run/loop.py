@@ -40,6 +40,8 @@ class Loop:
         self._stop = stop
         self._timer = Timer()
         self._reporter = Reporter(setup, state, self._timer)
+        # By member, of the last update: the steps drawn, and what is to be written back.
+        self._outputs: dict[int, tuple[np.ndarray, Mapping[str, Any]]] = {}
         self._background = ThreadPoolExecutor(1)
         self._evaluation: Future[Outcome] | None = None
         self._fill = fill_step(setup.run, setup.batch_length)
@@ -55,6 +57,7 @@ class Loop:
         self._collect(wait=True)
         with self._timer.section("save"):
             self._find_failed()
+            self._write_back()
             state.save()
             state.check(wait=True)
 
@@ -68,37 +71,62 @@ class Loop:
         """Makes one agent step in every environment of every member."""
         state, timer = self._state, self._timer
         obs = state.world.driver.obs
+        if state.began is None and state.step >= self._fill:
+            ready = all(state.world.replays[n].windows for n in state.active)
+            state.began = state.step if ready else None
         with timer.section("policy"):
-            actions = self._act(obs)
+            actions, stored = self._act(obs)
         actions[obs["is_last"]] = 0  # The environment resets next.
-        due = updates_due(state.step, self._run, self._setup.batch_size, self._setup.batch_length)
+        size, length = self._setup.batch_size, self._setup.batch_length
+        due = updates_due(state.step, state.began, self._run, size, length)
         with timer.section("train"):
             while state.updates < due:
-                self._learner.train(self._batches(state.updates, "train"))
-                state.updates += 1
+                self._update()
         with timer.section("env"):
             episodes, errors = state.world.driver.step(actions, state.mask())
         seeds = self._setup.seeds
         self._freeze({n: describe(error, seeds[n]) for n, error in errors.items()}, broken=True)
-        self._insert(obs, actions)
+        self._insert(obs, actions, stored)
         state.step += self._run.envs
         for episode in episodes:
             if episode.member not in state.frozen:
                 self._reporter.episode(episode)
 
-    def _act(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Returns actions [N, E, A]: random ones until the replay is filled, then the policy's."""
-        state, seeds = self._state, self._setup.seeds
-        if state.step < self._fill:
+    def _update(self) -> None:
+        """Dispatches one update of every member; what it writes back follows in `_write_back`."""
+        state, size = self._state, self._setup.batch_size
+        self._write_back()
+        replays, active = state.world.replays, state.active
+        drawn = {n: replays[n].draw(state.updates, size) for n in active}
+        outputs = self._learner.train(self._gather(drawn))
+        state.updates += 1
+        self._outputs = {n: (drawn[n], outputs[n]) for n in active if outputs[n]}
+
+    def _write_back(self) -> None:
+        """Puts the last update's outputs into the replay; asked for before anybody reads it.
+
+        Not at once: the host would wait for the update instead of stepping the environments.
+        """
+        for n, (steps, outputs) in self._outputs.items():
+            context = self._run.replay_context
+            self._state.world.replays[n].write_back(steps[:, context:], outputs)
+        self._outputs = {}
+
+    def _act(self, obs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, Mapping[str, Any]]:
+        """Returns actions [N, E, A], random until training starts, and what is stored with them."""
+        state, seeds, learner = self._state, self._setup.seeds, self._learner
+        if state.began is None and self._run.random_fill:
             space, rows = state.world.driver.act_space, range(self._run.envs)
             rngs = [generator("random", seed, state.step) for seed in seeds]
-            return np.array([[space.sample(rng) for _ in rows] for rng in rngs])
-        if state.step == self._fill:  # The policy has not seen how this episode began.
+            actions = np.array([[space.sample(rng) for _ in rows] for rng in rngs])
+            return actions, learner.stored(state.carry)
+        if state.step == state.began and self._run.random_fill:
+            # The policy has not seen how this episode began.
             obs = {**obs, "is_first": np.ones_like(obs["is_first"])}
-        carry, actions = self._learner.act(state.carry, dict(obs), (state.step,), "train")
+        carry, actions = learner.act(state.carry, dict(obs), (state.step,), "train")
         self._find_failed()
         state.carry = carry
-        return actions
+        return actions, learner.stored(carry)
 
     def _find_failed(self) -> None:
         """Takes out the members whose loss is no longer finite."""
@@ -111,20 +139,22 @@ class Loop:
         }
         self._freeze(failed, broken=False)
 
-    def _insert(self, obs: Mapping[str, np.ndarray], actions: np.ndarray) -> None:
+    def _insert(
+        self, obs: Mapping[str, np.ndarray], actions: np.ndarray, stored: Mapping[str, Any]
+    ) -> None:
         """Stores the step that was acted on; a restarted environment makes it an episode's last."""
         cut = self._state.world.driver.obs["is_first"] & ~obs["is_last"]
         actions[cut] = 0
-        data = {**obs, "is_last": obs["is_last"] | cut, "action": actions}
+        data = {**obs, "is_last": obs["is_last"] | cut, "action": actions, **stored}
         for n in self._state.active:
             self._state.world.replays[n].insert({key: value[n] for key, value in data.items()})
 
-    def _batches(self, number: int, purpose: str) -> list[Any]:
+    def _gather(self, drawn: Mapping[int, np.ndarray]) -> list[Any]:
         """Returns a batch for each member; nobody looks at what frozen ones make of theirs."""
-        size, active = self._setup.batch_size, self._state.active
         replays = self._state.world.replays
-        drawn = {n: replays[n].sample(number, size, purpose) for n in active}
-        return [drawn.get(n, drawn[active[0]]) for n in range(len(replays))]
+        batches = {n: replays[n].gather(steps) for n, steps in drawn.items()}
+        spare = batches[self._state.active[0]]
+        return [batches.get(n, spare) for n in range(len(replays))]
 
     def _freeze(self, reasons: Mapping[int, str], broken: bool) -> None:
         """Takes failed members out; the only one, or the last one, stops the run.
@@ -140,6 +170,7 @@ class Loop:
             if len(state.active) == 1:
                 raise UserError(reason)
             say(f"warning: {reason}; seed {self._setup.seeds[n]} is frozen, the others go on")
+            self._write_back()
             state.freeze(n, reason, broken)
 
     def _due(self) -> None:
@@ -153,12 +184,16 @@ class Loop:
             self._reporter.log()
         if state.updates and crossed(state.step, run.report_every, run.envs):
             with timer.section("report"):
-                batches = self._batches(state.step, "report")
+                self._write_back()
+                replays, size = state.world.replays, self._setup.batch_size
+                drawn = {n: replays[n].draw(state.step, size, "report") for n in state.active}
+                batches = self._gather(drawn)
                 self._reporter.report(self._learner.report(batches, (state.step,)))
         self._evaluate()
         if crossed(state.step, run.save_every, run.envs):
             with timer.section("save"):
                 self._find_failed()  # What does not go on learning must not push out what does.
+                self._write_back()
                 state.save()
 
     def _evaluate(self) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from embodied.core.clock import Timer
+from embodied.core.learner import Arrays
 from embodied.records.logger import Logger, Progress
 from embodied.run.evaluation import Outcome
-from embodied.run.learner import Arrays
 from embodied.run.state import RunState
 from embodied.run.world import Setup
 from embodied.stepping.driver import Episode

@@ -35,6 +35,9 @@ _STATE: dict[str, Any] = {
     "frozen": (None, str),
 }
 
+# Not in the states of earlier versions.
+_DRAWS = {"began": (None, _COUNT), "served": _COUNT, "items": [_COUNT], "pieces": [_COUNT]}
+
 
 def check_state(state: Any) -> None:
     """Raises unless a member's saved state has the form that this program writes.
@@ -45,7 +48,8 @@ def check_state(state: Any) -> None:
     Raises:
       CorruptFile: naming the value that is wrong.
     """
-    for key, pattern in _STATE.items():
+    patterns = _STATE | ({"draws": _DRAWS} if isinstance(state, dict) and "draws" in state else {})
+    for key, pattern in patterns.items():
         if not isinstance(state, dict) or key not in state or not _fits(state[key], pattern):
             raise CorruptFile(f"its state has no proper value of {key!r}")
     means, held, pending = state["means"], state["held"], state["pending"]

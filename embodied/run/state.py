@@ -13,11 +13,12 @@ from embodied.checkpoint.checkpoints import Checkpoints
 from embodied.checkpoint.files import CorruptFile, decode
 from embodied.checkpoint.parts import Part, Saved
 from embodied.core.errors import UserError
+from embodied.core.learner import Arrays
 from embodied.records.logger import say
 from embodied.records.metrics import Means
 from embodied.records.run_records import FILES, Records
+from embodied.run.config import fill_step
 from embodied.run.evaluation import require
-from embodied.run.learner import Arrays
 from embodied.run.schema import check_state
 from embodied.run.world import Setup, World, open_world
 
@@ -45,6 +46,7 @@ class RunState:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.step = 0  # Agent steps stored.
+        self.began: int | None = None  # Agent step at which training started.
         self.updates = 0
         self.carry: Any = setup.learner.initial_carry(setup.run.envs)
         self.frozen: dict[int, Frozen] = {}
@@ -114,8 +116,8 @@ class RunState:
         self.check(wait=True)
         self.drain()
         learner = self.setup.learner
-        learned, carries = learner.save(), learner.save_carry(self.carry)
-        policies = learner.save_snapshot(self.pending[2]) if self.pending else None
+        learned, carries = learner.save(), learner.save(self.carry)
+        policies = learner.save(self.pending[2]) if self.pending else None
         parts = []
         for n in range(learner.size):
             if n in self.frozen:
@@ -159,7 +161,7 @@ class RunState:
           broken: its environments failed and cannot be asked for their state.
         """
         obs, states, running = self.world.driver.save(n, broken)
-        replay, chunks = self.world.files[n].save(self.step)
+        replay, chunks, latents = self.world.files[n].save(self.step)
         contents, held = self.records[n].save()
         loop = {f"obs/{key}": value for key, value in obs.items()}
         loop |= {f"carry/{key}": value for key, value in carry.items()}
@@ -169,6 +171,8 @@ class RunState:
             if data is not None
         }
         files: dict[str, Any] = {"learner.safetensors": learned, "loop.safetensors": loop}
+        if latents:
+            files["latents.safetensors"] = latents
         if policy is not None:
             files["policy.safetensors"] = policy
         state = {
@@ -186,6 +190,7 @@ class RunState:
             "pending": self.pending[:2] if self.pending else None,
             "held": held if self.pending else None,
             "replay": replay,
+            "draws": {"began": self.began, **self.world.replays[n].cursor.save()},
             "frozen": None,
         }
         kept = [chunk["name"] for chunk in replay["chunks"] if chunk["name"] not in chunks]
@@ -202,7 +207,7 @@ class RunState:
         self.drain()
         self.records[n].release([])
         learner = self.setup.learner
-        part = self.part(n, learner.save()[n], learner.save_carry(self.carry)[n], None, broken)
+        part = self.part(n, learner.save()[n], learner.save(self.carry)[n], None, broken)
         state = {**part.state, "frozen": reason, "pending": None, "held": None}
         self.frozen[n] = Frozen(reason, dataclasses.replace(part, state=state))
 
@@ -224,29 +229,35 @@ class RunState:
                     self._keep_frozen(n, part)
             lead = saved[self.active[0]].state if self.active else saved[0].state
             self.step, self.updates = lead["step"], lead["updates"]
+            fill = fill_step(setup.run, setup.batch_length)
+            # Runs of earlier versions always began there.
+            began = {"began": fill if self.step > fill else None}
+            self.began = lead.get("draws", began)["began"]
             loops = [files["loop.safetensors"] for files in arrays]
             self.evaluated = lead["evaluated"]
             self.world = open_world(setup, self.active, self.step, dict(enumerate(loops)))
             learner.load([files["learner.safetensors"] for files in arrays])
             self._refuse_failed(saved)
-            self.carry = learner.load_carry([_under("carry/", loop) for loop in loops])
+            self.carry = learner.load([_under("carry/", loop) for loop in loops], self.carry)
             if lead["pending"]:
                 spare = arrays[self.active[0]]["policy.safetensors"]  # For those frozen since.
-                policy = learner.load_snapshot(
-                    [files.get("policy.safetensors", spare) for files in arrays]
+                policy = learner.load(
+                    [files.get("policy.safetensors", spare) for files in arrays], learner.snapshot()
                 )
                 self.pending = (*lead["pending"], policy)
             for n, part in enumerate(saved):
-                self._load_member(n, part, loops[n])
+                self._load_member(n, part, loops[n], arrays[n].get("latents.safetensors"))
         except (KeyError, TypeError, ValueError, IndexError, CorruptFile) as error:
             raise UserError(
                 f"the checkpoint in {setup.root} is not one of this run: {error!r}; choose another "
                 "--logdir"
             ) from error
 
-    def _load_member(self, n: int, part: Saved, loop: Arrays) -> None:
+    def _load_member(self, n: int, part: Saved, loop: Arrays, latents: Arrays | None) -> None:
         state = part.state
-        self.world.files[n].load(state["replay"], part.folder / "replay", part.damaged)
+        self.world.files[n].load(state["replay"], part.folder / "replay", part.damaged, latents)
+        if "draws" in state:
+            self.world.replays[n].cursor.load(state["draws"])
         if part.damaged:
             replay = self.world.replays[n]
             say(

@@ -9,10 +9,10 @@ from typing import Any
 from embodied.checkpoint.files import write_atomic
 from embodied.checkpoint.lock import Lock
 from embodied.core.errors import UserError
+from embodied.core.learner import Learner
 from embodied.records.logger import say
 from embodied.run.config import RunConfig
 from embodied.run.evaluation import MakeEnv
-from embodied.run.learner import Learner
 from embodied.run.loop import Loop
 from embodied.run.signals import StopFlag
 from embodied.run.state import RunState

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from embodied.core.env import Env
 from embodied.core.errors import UserError
+from embodied.core.learner import Arrays, Learner
 from embodied.core.rng import derive_seed
 from embodied.records.logger import say
 from embodied.replay import Replay
 from embodied.replay.chunks import ReplayFiles
 from embodied.replay.replay import ring_size
-from embodied.run.config import RunConfig, fill_step
+from embodied.run.config import RunConfig, fill_step, sampling
 from embodied.run.evaluation import MakeEnv, open_env, open_envs, require
-from embodied.run.learner import Arrays, Learner
 from embodied.stepping.driver import Driver
 
 
@@ -97,7 +97,8 @@ def open_world(
 def _check_capacity(run: RunConfig, length: int) -> int:
     """Returns the size of a replay, if it holds the windows that training starts with."""
     capacity = min(run.replay_size, run.steps)
-    most = (ring_size(capacity, run.envs) - length + 1) * run.envs
+    item = 1 if run.replay_episodes else sampling(run, length).item
+    most = (ring_size(capacity, run.envs) - item + 1) * run.envs
     if most < run.train_fill:
         raise UserError(
             f"run.train_fill is {run.train_fill} windows, but a replay of {capacity} steps has "
@@ -110,10 +111,14 @@ def _check_capacity(run: RunConfig, length: int) -> int:
 def _open_replays(setup: Setup, driver: Driver, capacity: int) -> list[Replay]:
     """Makes the replays and says how large they are."""
     run, length = setup.run, setup.batch_length
-    stores = setup.learner.make_stores(driver.spaces, capacity)
+    latents = setup.learner.stored_space
+    spaces = {**driver.spaces, **latents}
+    windows = sampling(run, length)
+    # A ring for each environment: more than the capacity where that is no multiple of them.
+    stores = setup.learner.make_stores(spaces, ring_size(capacity, run.envs) * run.envs)
     try:
         replays = [
-            Replay(driver.spaces, capacity, run.envs, length, seed, store)
+            Replay(spaces, capacity, run.envs, windows, seed, store, latents)
             for seed, store in zip(setup.seeds, stores)
         ]
     except MemoryError as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,10 +23,12 @@ class DeviceBatch:
     Args:
       store: where they lie.
       index: positions `[B, T]` int32.
+      first: bool `[B, T]`; where it holds, `is_first` is set, whatever was stored.
     """
 
     store: DeviceStore
     index: np.ndarray
+    first: np.ndarray
 
 
 class DeviceStore:
@@ -40,6 +43,7 @@ class DeviceStore:
     def __init__(
         self, spaces: Mapping[str, Space], capacity: int, device: jax.Device | None = None
     ) -> None:
+        self.capacity = capacity
         self.nbytes = size_of(spaces, capacity)
         with jax.default_device(device):
             self.arrays: Arrays = {
@@ -47,30 +51,39 @@ class DeviceStore:
                 for key, space in spaces.items()
             }
 
-    def write(self, positions: np.ndarray, data: Mapping[str, np.ndarray]) -> None:
-        """Writes transitions `[K, ...]` at positions `[K]`."""
-        rows = {key: np.asarray(data[key]) for key in self.arrays}
-        self.arrays = _write(self.arrays, np.asarray(positions, np.int32), rows)
+    def write(self, positions: np.ndarray, data: Mapping[str, Any]) -> None:
+        """Writes transitions `[K, ...]` at positions `[K]`; nothing where they are `capacity`."""
+        rows = {key: data[key] for key in self.arrays if key in data}
+        arrays = {key: self.arrays[key] for key in rows}
+        self.arrays = self.arrays | _write(arrays, np.asarray(positions, np.int32), rows)
 
-    def gather(self, index: np.ndarray) -> DeviceBatch:
+    def gather(self, index: np.ndarray, first: np.ndarray) -> DeviceBatch:
         """Names windows `[B, T]`; the compiled update gathers them."""
-        return DeviceBatch(self, np.asarray(index, np.int32))
+        return DeviceBatch(self, np.asarray(index, np.int32), first)
 
-    def read(self, positions: np.ndarray) -> dict[str, np.ndarray]:
+    def read(
+        self, positions: np.ndarray, names: Collection[str] | None = None
+    ) -> dict[str, np.ndarray]:
         """Copies transitions at positions `[K]` to the host, `[K, ...]`."""
-        rows = gather(self.arrays, np.asarray(positions, np.int32))
+        arrays = {key: self.arrays[key] for key in (self.arrays if names is None else names)}
+        rows = _read(arrays, np.asarray(positions, np.int32))
         return {key: np.asarray(value) for key, value in rows.items()}
 
 
 @functools.partial(jax.jit, donate_argnums=0)
 def _write(arrays: Arrays, positions: jax.Array, data: Arrays) -> Arrays:
-    return {key: array.at[positions].set(data[key]) for key, array in arrays.items()}
+    return {key: array.at[positions].set(data[key], mode="drop") for key, array in arrays.items()}
 
 
 @jax.jit
-def gather(arrays: Arrays, index: jax.Array) -> Arrays:
-    """Rows of each array at an index of any shape."""
-    return {key: array[index] for key, array in arrays.items()}
+def _read(arrays: Arrays, positions: jax.Array) -> Arrays:
+    return {key: array[positions] for key, array in arrays.items()}
+
+
+def gather(arrays: Mapping[str, jax.Array], index: Any, first: Any) -> Arrays:
+    """Windows `[B, T, ...]` of each array, with `is_first` set where `first` holds."""
+    batch = {key: array[index] for key, array in arrays.items()}
+    return batch | {"is_first": batch["is_first"] | first}
 
 
 def size_of(spaces: Mapping[str, Space], capacity: int) -> int:

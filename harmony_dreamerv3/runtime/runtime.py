@@ -1,7 +1,7 @@
 """The one mutable holder of train states: compile, place, donate, save, load.
 
 N learners ("members") of one game live in one TrainState with a leading axis `[N, ...]` and
-train as one compiled program. It implements `embodied.run.learner.Learner`.
+train as one compiled program. It implements `embodied.core.learner.Learner`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Runtime:
         self._failures = Failures(self.size)
         self._names: list[str] = []
         # Said for outputs, too: a state that came back laid out differently could not be donated.
-        trained = (self._shard_state, self._everywhere, self._everywhere)
+        trained = (self._shard_state, *[self._everywhere] * 3)
         acted = (self._shard_state, self._everywhere)
         self._train = jax.jit(self._train_members, donate_argnums=0, out_shardings=trained)
         self._train_stored = jax.jit(
@@ -73,6 +73,7 @@ class Runtime:
         )
         self._policy = jax.jit(self._act_members, static_argnames="mode", out_shardings=acted)
         self._report = jax.jit(self._each(self.agent.report))
+        self._stored = jax.jit(self._each(self.agent.stored))
 
     @property
     def parameters(self) -> int:
@@ -113,24 +114,37 @@ class Runtime:
             action, self._alive = jax.device_get((action, self._alive))
         return carry, np.array(action, np.float32)
 
+    @property
+    def stored_space(self) -> Mapping[str, Space]:
+        """What the policy leaves in the replay with each step."""
+        return self.agent.stored_space
+
+    def stored(self, carry: Any) -> Mapping[str, jax.Array]:
+        """Returns what a carry leaves in the replay, `[N, rows, ...]`."""
+        return self._stored(carry) if self.stored_space else {}
+
     def snapshot(self) -> Any:
         """Returns a copy of the policies' parameters that training leaves alone."""
         return jax.tree.map(jnp.copy, self._policy_params())
 
     # Training
 
-    def train(self, batches: list[Any]) -> None:
+    def train(self, batches: list[Any]) -> list[Mapping[str, Any]]:
         """Dispatches one update of every member; see `Learner.train`."""
         if isinstance(batches[0], device_replay.DeviceBatch):
             stores = [{k: b.store.arrays[k] for k in self.agent.batch_keys} for b in batches]
-            index = np.stack([batch.index for batch in batches])
-            self.state, values, self._alive = self._train_stored(self.state, stores, index)
+            index, first = (
+                np.stack([getattr(b, name) for b in batches]) for name in ("index", "first")
+            )
+            done = self._train_stored(self.state, stores, index, first)
         else:
             batch = self._share(
                 {k: np.stack([b[k] for b in batches]) for k in self.agent.batch_keys}
             )
-            self.state, values, self._alive = self._train(self.state, batch)
+            done = self._train(self.state, batch)
+        self.state, outputs, values, self._alive = done
         self._pending.append(values)
+        return [trees.member(outputs, n) for n in range(self.size)]
 
     def drain(self) -> tuple[list[str], np.ndarray]:
         """Waits for all updates; returns names `[M]` and values float64 `[U, N, M]`."""
@@ -152,7 +166,7 @@ class Runtime:
     def report(self, batches: list[Any], counter: tuple[int, ...]) -> list[Arrays]:
         """Returns heavy metrics: open-loop videos and histograms; see `Learner.report`."""
         if isinstance(batches[0], device_replay.DeviceBatch):
-            arrays = [device_replay.gather(b.store.arrays, b.index) for b in batches]
+            arrays = [device_replay.gather(b.store.arrays, b.index, b.first) for b in batches]
         else:
             arrays = batches
         batch = {k: np.stack([np.asarray(b[k]) for b in arrays]) for k in self.agent.batch_keys}
@@ -164,37 +178,30 @@ class Runtime:
 
     # Saving
 
-    def save(self) -> list[Arrays]:
-        """Returns the train state of each member as a flat dict on the host."""
-        return trees.flat(self.state, self.size)
+    def save(self, tree: Any = None) -> list[Arrays]:
+        """Returns a carry, a snapshot or the train state: for each member a flat dict on the host.
 
-    def load(self, arrays: list[Arrays]) -> None:
-        """Continues from what `save` returned.
+        Args:
+          tree: leaves `[N, ...]`; None for the train state.
+        """
+        return trees.flat(self.state if tree is None else tree, self.size)
+
+    def load(self, arrays: list[Arrays], like: Any = None) -> Any:
+        """Takes back what `save` returned.
+
+        Args:
+          arrays: one flat dict for each member.
+          like: a tree of the same structure and shapes, which is returned with the arrays' values;
+            None to continue from a train state.
 
         Raises:
           UserError: when names, shapes or dtypes are those of another agent.
         """
+        if like is not None:
+            return self._place(trees.unflat(like, arrays, self.size))
         self.state = self._place(trees.unflat(self.state, arrays, self.size))
         self._pending, self._alive = [], self.state.alive
         self._failures = Failures(self.size)
-
-    def save_carry(self, carry: Any) -> list[Arrays]:
-        """Returns a policy state as flat dicts."""
-        return trees.flat(carry, self.size)
-
-    def load_carry(self, arrays: list[Arrays]) -> Any:
-        """Returns the carry that `save_carry` was given."""
-        rows = len(arrays[0]["deter"])  # A file may claim any number, so nothing is made of it.
-        template = jax.eval_shape(lambda: self._carry(rows))
-        return self._place(trees.unflat(template, arrays, self.size))
-
-    def save_snapshot(self, policy: Any) -> list[Arrays]:
-        """Returns a snapshot as flat dicts."""
-        return trees.flat(policy, self.size)
-
-    def load_snapshot(self, arrays: list[Arrays]) -> Any:
-        """Returns the snapshot that `save_snapshot` was given."""
-        return self._place(trees.unflat(self._policy_params(), arrays, self.size))
 
     def make_stores(
         self, spaces: Mapping[str, Space], capacity: int
@@ -211,17 +218,17 @@ class Runtime:
 
     # Compiled functions
 
-    def _train_members(self, state: TrainState, batch: Any) -> tuple[TrainState, Any, Any]:
-        state, _, metrics = self._each(self.agent.train_step)(state, batch)
+    def _train_members(self, state: TrainState, batch: Any) -> tuple[TrainState, Any, Any, Any]:
+        state, outputs, metrics = self._each(self.agent.train_step)(state, batch)
         self._names = sorted(metrics)
         values = jnp.stack([metrics[name] for name in self._names], -1)
-        return state, values, state.alive
+        return state, outputs, values, state.alive
 
     def _gather_and_train(
-        self, state: TrainState, stores: list[Any], index: Any
-    ) -> tuple[TrainState, Any, Any]:
+        self, state: TrainState, stores: list[Any], index: Any, first: Any
+    ) -> tuple[TrainState, Any, Any, Any]:
         gathered = [
-            {key: array[index[n]] for key, array in store.items()} for n, store in enumerate(stores)
+            device_replay.gather(store, index[n], first[n]) for n, store in enumerate(stores)
         ]
         batch = jax.tree.map(lambda *xs: jnp.stack(xs), *gathered)
         return self._train_members(state, batch)

@@ -19,11 +19,17 @@ class FakeLearner:
       seeds: of the members.
       act_space: what actions are.
       fail_at: by member, the update whose loss is not finite.
+      latents: leave the carry in the replay with each step, and let updates rewrite it.
     """
 
     def __init__(
-        self, seeds: list[int], act_space: Space, fail_at: Mapping[int, int] | None = None
+        self,
+        seeds: list[int],
+        act_space: Space,
+        fail_at: Mapping[int, int] | None = None,
+        latents: bool = False,
     ) -> None:
+        self._latents = latents
         self.size = len(seeds)
         self.machine = "none"
         self._seeds = seeds
@@ -59,9 +65,17 @@ class FakeLearner:
             actions[n, row] = self._space.sample(rng)
         return signal / 2, actions
 
-    def train(self, batches: list[dict[str, np.ndarray]]) -> None:
+    @property
+    def stored_space(self) -> dict[str, Space]:
+        return {"latent": Space(np.float64)} if self._latents else {}
+
+    def stored(self, carry: np.ndarray) -> dict[str, np.ndarray]:
+        return {"latent": carry} if self._latents else {}
+
+    def train(self, batches: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
         """Mixes every byte of the batch into the parameters."""
         row = np.zeros((self.size, 2))
+        outputs: list[dict[str, np.ndarray]] = [{} for _ in batches]
         for n, batch in enumerate(batches):
             assert batch["is_first"][:, 0].all()
             if self._failed[n] or self._updates[n] == self._fail_at.get(n):
@@ -73,7 +87,10 @@ class FakeLearner:
             self._weights[n] = 0.9 * self._weights[n] + 0.1 * noise
             self._updates[n] += 1
             row[n] = self._weights[n, 0], batch["reward"].mean()
+            if self._latents:  # Of all steps but the one of context.
+                outputs[n] = {"latent": batch["latent"][:, 1:] / 2 + self._weights[n, 0]}
         self._metrics.append(row)
+        return outputs
 
     def drain(self) -> tuple[list[str], np.ndarray]:
         metrics, self._metrics = self._metrics, []
@@ -86,12 +103,6 @@ class FakeLearner:
     def snapshot(self) -> np.ndarray:
         return self._weights.copy()
 
-    def save_snapshot(self, policy: np.ndarray) -> list[dict[str, np.ndarray]]:
-        return [{"weights": policy[n]} for n in range(self.size)]
-
-    def load_snapshot(self, arrays: list[dict[str, np.ndarray]]) -> np.ndarray:
-        return np.array([array["weights"] for array in arrays])
-
     def report(
         self, batches: list[dict[str, np.ndarray]], counter: tuple[int, ...]
     ) -> list[dict[str, np.ndarray]]:
@@ -103,13 +114,9 @@ class FakeLearner:
             reports.append(report)
         return reports
 
-    def save_carry(self, carry: np.ndarray) -> list[dict[str, np.ndarray]]:
-        return [{"state": carry[n]} for n in range(self.size)]
-
-    def load_carry(self, arrays: list[dict[str, np.ndarray]]) -> np.ndarray:
-        return np.array([array["state"] for array in arrays])
-
-    def save(self) -> list[dict[str, np.ndarray]]:
+    def save(self, tree: np.ndarray | None = None) -> list[dict[str, np.ndarray]]:
+        if tree is not None:
+            return [{"state": tree[n]} for n in range(self.size)]
         return [
             {
                 "weights": self._weights[n].copy(),
@@ -119,11 +126,16 @@ class FakeLearner:
             for n in range(self.size)
         ]
 
-    def load(self, arrays: list[dict[str, np.ndarray]]) -> None:
+    def load(
+        self, arrays: list[dict[str, np.ndarray]], like: np.ndarray | None = None
+    ) -> np.ndarray | None:
+        if like is not None:
+            return np.array([array["state"] for array in arrays])
         for n, array in enumerate(arrays):
             self._weights[n] = array["weights"]
             self._updates[n] = array["updates"]
             self._failed[n] = "image" if array["failed"] else None
+        return None
 
     def make_stores(self, spaces: Mapping[str, Space], capacity: int) -> list[None]:
         return [None] * self.size

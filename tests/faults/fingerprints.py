@@ -21,8 +21,8 @@ def fingerprint(folder: Path) -> dict[str, str]:
       folder: of one member.
 
     Returns:
-      By part: `learner`, `loop` (observations, environments, policy state), `state` (counters,
-      means), `replay`, and the records.
+      By part: `learner`, `loop` (observations, environments, policy state), `latents`, `state`
+      (counters, means), `replay`, and the records.
     """
     found = Checkpoints(folder, [folder]).load()
     assert found, f"no checkpoint in {folder}"
@@ -32,9 +32,9 @@ def fingerprint(folder: Path) -> dict[str, str]:
         "state": _hash(json.dumps(state, sort_keys=True).encode()),
         "replay": _replay(saved),
     }
-    for name in ("learner", "loop"):
-        path = saved.files[f"{name}.safetensors"]
-        parts[name] = _arrays(decode(path.read_bytes(), path))
+    for name in ("learner", "loop", "latents"):
+        path = saved.files.get(f"{name}.safetensors")
+        parts[name] = _arrays(decode(path.read_bytes(), path)) if path else ""
     return parts | {name: _hash((folder / name).read_bytes()) for name in FILES}
 
 

@@ -52,7 +52,7 @@ def train(
     **settings: Any,
 ) -> dict[str, Any]:
     """Trains with batches of 2 windows of 4 steps."""
-    learner = learner or make_learner(seeds)
+    learner = learner or make_learner(seeds, latents="replay_context" in settings)
     run = RunConfig(**{**SMALL, **settings})
     return train_eval(learner, env, eval_env, folders(root, seeds), list(seeds), run, 2, 4)
 

@@ -52,7 +52,7 @@ def test_replay_of_a_run_in_the_order_of_time(make_buffer, tmp_path):
         values["reward"][:] = [step, 100 + step]
         replay.insert(values)
         if step in (5, 10):
-            state, new = files.save(step)
+            state, new, _ = files.save(step)
             kept = [chunk["name"] for chunk in state["chunks"] if chunk["name"] not in new]
             part = Part({"replay": state}, {}, new, kept)
             checkpoints.save(step, [part])

@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from replays import SPACES, fill
 
-from embodied.checkpoint.files import CorruptFile, encode
 from embodied.core.errors import UserError
-from embodied.core.space import Space
 from embodied.replay import HostStore, Replay
-from embodied.replay.chunks import ReplayFiles
-
-SPACES = {
-    "image": Space(np.uint8, (2, 2, 3)),
-    "number": Space(np.int32),
-    "stream": Space(np.int32),
-    "is_first": Space(bool),
-}
-
-
-def fill(replay: Replay, steps: int) -> None:
-    """Inserts steps that carry their own number and stream."""
-    streams = np.arange(len(replay.counts))
-    for _ in range(steps):
-        number = replay.counts.copy()
-        image = np.broadcast_to(
-            (number % 256).astype(np.uint8)[:, None, None, None], (len(streams), 2, 2, 3)
-        )
-        first = np.zeros(len(streams), bool)
-        replay.insert({"image": image, "number": number, "stream": streams, "is_first": first})
 
 
 def test_windows_by_hand() -> None:
@@ -90,11 +67,6 @@ def test_draws_are_a_function_of_seed_update_and_purpose() -> None:
         assert (base != other).any()
 
 
-def test_a_stored_step_costs_its_bytes_and_no_more() -> None:
-    store = HostStore({"image": Space(np.uint8, (64, 64, 3)), "reward": Space(np.float32)}, 1000)
-    assert store.nbytes == 1000 * (64 * 64 * 3 + 4)
-
-
 def test_a_window_longer_than_the_ring_is_refused() -> None:
     with pytest.raises(UserError, match="fewer than a window of 6"):
         Replay(SPACES, 10, 2, 6, seed=0)
@@ -105,78 +77,45 @@ def test_drawing_without_a_window_is_refused() -> None:
         Replay(SPACES, 10, 2, 3, seed=0).draw(0, 1)
 
 
-def save(files: ReplayFiles, step: int, folder: Path) -> dict[str, object]:
-    state, new = files.save(step)
-    for name, arrays in new.items():
-        (folder / name).write_bytes(encode(arrays))
-    return state
+@pytest.mark.parametrize("streams", range(1, 10))
+def test_a_store_smaller_than_the_rings_is_refused(streams: int) -> None:
+    rings = -(-100 // streams) * streams
+    Replay(SPACES, 100, streams, 3, 0, HostStore(SPACES, rings))
+    with pytest.raises(ValueError, match=f"a store of {rings - 1}"):
+        Replay(SPACES, 100, streams, 3, 0, HostStore(SPACES, rings - 1))
 
 
-def test_files_hold_each_step_once_and_restore_the_replay(tmp_path: Path) -> None:
-    replay = Replay(SPACES, 12, 2, 3, seed=1)
-    files = ReplayFiles(replay)
-    sizes = []
-    for step, steps in enumerate((2, 3, 4, 0, 1)):
-        fill(replay, steps)
-        state = save(files, step, tmp_path)
-        sizes.append(len(state["chunks"]))  # type: ignore[arg-type]
-    # After 10 steps a ring of 6 starts at number 4: the file of numbers 0 and 1 is dead, the one
-    # of 2 to 4 is not; the save without new steps wrote none.
-    assert sizes == [1, 2, 2, 2, 3]
-    other = Replay(SPACES, 12, 2, 3, seed=1)
-    ReplayFiles(other).load(state, tmp_path)
-    np.testing.assert_array_equal(other.counts, replay.counts)
-    for update in range(5):
-        mine, theirs = replay.sample(update, 9), other.sample(update, 9)
-        assert all((mine[name] == theirs[name]).all() for name in SPACES)
+def test_write_back_by_hand() -> None:
+    replay = Replay(SPACES, 8, 2, 3, seed=0, latents=["number"])
+    fill(replay, 6)  # Rings of 4: numbers 2 to 5. Step names are 2 * number + stream.
+    steps = np.array([[3, 5, 7], [7, 9, 11]])  # Stream 1, numbers 1 2 3, then 3 4 5.
+    replay.write_back(steps, {"number": np.array([[-1, -2, -3], [-4, -5, -6]], np.int32)})
+    stored = replay.store.read(np.arange(8), ["number"])["number"]
+    # Ring positions of stream 0: numbers 4 5 2 3; of stream 1 (4 to 7): 4 5 2 3 likewise.
+    np.testing.assert_array_equal(stored, [4, 5, 2, 3, -5, -6, -2, -4])
 
 
-def test_a_saved_replay_fits_a_larger_ring_that_was_never_full(tmp_path: Path) -> None:
-    replay = Replay(SPACES, 20, 1, 3, seed=1)
-    files = ReplayFiles(replay)
-    fill(replay, 15)
-    state = save(files, 1, tmp_path)
-    larger = Replay(SPACES, 50, 1, 3, seed=1)
-    ReplayFiles(larger).load(state, tmp_path)
-    assert (larger.sample(3, 9)["number"] == replay.sample(3, 9)["number"]).all()
-
-
-def test_steps_up_to_a_damaged_file_are_given_up(tmp_path: Path) -> None:
-    replay = Replay(SPACES, 40, 2, 3, seed=1)
-    files = ReplayFiles(replay)
-    for step in range(4):
-        fill(replay, 5)
-        state = save(files, step, tmp_path)
-    (tmp_path / "000000000001.safetensors").write_bytes(b"")
-    other = Replay(SPACES, 40, 2, 3, seed=1)
-    rest = ReplayFiles(other)
-    rest.load(state, tmp_path, {"000000000001.safetensors"})
-    assert other.size == 2 * 10 and other.sample(0, 200)["number"].min() == 10
-    again, _ = rest.save(9)  # It stays so in later checkpoints.
-    assert again["lost"] == [10, 10] and len(again["chunks"]) == 2
-
-
-@pytest.mark.parametrize(
-    "arrays",
-    [
-        {"number": np.zeros(10, np.int32)},
-        {name: np.zeros((9, *space.shape), space.dtype) for name, space in SPACES.items()},
-        {name: np.zeros((10, *space.shape), np.float32) for name, space in SPACES.items()},
-    ],
-    ids=["names", "rows", "dtypes"],
-)
-def test_files_of_another_kind_are_refused(arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
-    replay = Replay(SPACES, 20, 2, 3, seed=1)
-    files = ReplayFiles(replay)
-    fill(replay, 5)
-    state = save(files, 0, tmp_path)
-    (tmp_path / "000000000000.safetensors").write_bytes(encode(arrays))
-    with pytest.raises(CorruptFile, match="expected arrays"):
-        ReplayFiles(Replay(SPACES, 20, 2, 3, seed=1)).load(state, tmp_path)
-
-
-def test_file_names_cannot_leave_the_folder(tmp_path: Path) -> None:
-    state = {"counts": [5], "ring": 9, "lost": [0]}
-    state["chunks"] = [{"name": "../x.safetensors", "first": [0], "last": [5]}]  # type: ignore
-    with pytest.raises(CorruptFile, match="plain file name"):
-        ReplayFiles(Replay(SPACES, 9, 1, 3, seed=1)).load(state, tmp_path)
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(0, 9), st.integers(0, 99))
+def test_write_back_equals_a_slow_dictionary(
+    streams: int, length: int, later: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    replay = Replay(SPACES, (length + 4) * streams, streams, length, seed, latents=["number"])
+    fill(replay, length + 6)
+    steps = replay.draw(seed, 5)
+    fill(replay, later)  # Overwrites some of them.
+    known = {
+        number * streams + stream: number
+        for stream in range(streams)
+        for number in range(replay.oldest[stream], replay.counts[stream])
+    }
+    values = rng.integers(1000, 2000, steps.shape).astype(np.int32)
+    for step, value in zip(steps.reshape(-1), values.reshape(-1)):
+        if step in known:
+            known[step] = value
+    replay.write_back(steps, {"number": values})
+    names = np.array(sorted(known))
+    positions = replay.positions(names % streams, names // streams)
+    found = replay.store.read(positions, ["number"])["number"]
+    np.testing.assert_array_equal(found, [known[name] for name in names])

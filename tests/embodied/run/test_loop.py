@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,9 +79,9 @@ def test_stored_actions_are_zero_where_an_episode_ends(task: str, tmp_path: Path
         return embodied.envs.make(task, seed, {"size": 8, "length": 5})
 
     class Watch(FakeLearner):
-        def train(self, batches: list[dict[str, np.ndarray]]) -> None:
+        def train(self, batches: list[dict[str, np.ndarray]]) -> Any:
             seen.append(batches[0])
-            super().train(batches)
+            return super().train(batches)
 
     learner = Watch([0], make(0, 0, 0).act_space["action"])
     train_eval(learner, make, None, [tmp_path], [0], RunConfig(**SMALL), 2, 4)

@@ -19,6 +19,8 @@ from embodied.checkpoint.checkpoints import Checkpoints
 from embodied.core.env import Env
 from embodied.core.errors import UserError
 
+LATENTS = {"replay_context": 1}
+
 
 class Crash(BaseException):
     """Ends a run as if its process had died: nothing is saved."""
@@ -48,7 +50,7 @@ class Fragile(FakeLearner):
 def disturbed(root: Path, seeds: tuple[int, ...], rng: random.Random, **settings: Any) -> int:
     """Trains with crashes and signals at random actions; returns how many there were."""
     for stops in range(1000):
-        learner = make_learner(seeds, Fragile)
+        learner = make_learner(seeds, Fragile, latents="replay_context" in settings)
         learner.left = rng.randrange(1, 90)
         learner.kill = rng.choice([None, signal.SIGTERM, signal.SIGINT])
         try:
@@ -82,8 +84,12 @@ def test_no_record_comes_before_the_first_checkpoint(
         ((3,), {"eval_async": True, "eval_eps": 9}),
         ((3,), {"replay_size": 40, "envs": 3, "save_every": 7, "keep": 3}),
         ((3, 1, 2), {"eval_async": True}),
+        ((3,), {**LATENTS, "random_fill": False, "replay_online": True, "pretrain": 1}),
+        ((3, 1), {**LATENTS, "replay_size": 40, "consec_train": 2, "train_ratio": 4.0}),
+        ((3,), {"replay_episodes": True, "replay_ends": True, "replay_size": 60, "pretrain": 7}),
+        ((3,), {"replay_episodes": True, "replay_minlen": 2, "train_fill": 5}),
     ],
-    ids=["plain", "async", "ring", "population"],
+    ids=["plain", "async", "ring", "population", "2025", "consecutive", "episodes", "short"],
 )
 def test_disturbed_runs_equal_the_undisturbed_one(
     seeds: tuple[int, ...], settings: dict[str, Any], tmp_path: Path
@@ -191,9 +197,9 @@ def test_an_environment_that_cannot_save_resumes_with_a_new_episode(
     watched: list[dict[str, np.ndarray]] = []
 
     class Watch(FakeLearner):
-        def train(self, batches: list[dict[str, np.ndarray]]) -> None:
+        def train(self, batches: list[dict[str, np.ndarray]]) -> Any:
             watched.append(batches[0])
-            super().train(batches)
+            return super().train(batches)
 
     train(tmp_path, env=make, steps=50)
     assert "cannot save its state" in capsys.readouterr().out

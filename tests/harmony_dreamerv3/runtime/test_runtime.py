@@ -99,21 +99,21 @@ def test_a_snapshot_stays_while_training_goes_on(runtime: Runtime) -> None:
     batch = tiny.make_batch(runtime.agent, size=6)
     obs = {k: v[None, :, 0] for k, v in batch.items() if k != "action"}
     policy = runtime.snapshot()
-    kept = runtime.save_snapshot(policy)
+    kept = runtime.save(policy)
     carry, before = runtime.act(runtime.initial_carry(6), obs, (1,), "eval", policy)
     for _ in range(3):
         runtime.train([batch])
-    assert same(runtime.save_snapshot(policy)[0], kept[0])
+    assert same(runtime.save(policy)[0], kept[0])
     _, after = runtime.act(runtime.initial_carry(6), obs, (1,), "eval", policy)
     assert np.array_equal(before, after)
-    loaded = runtime.load_carry(runtime.save_carry(carry))
-    assert same(runtime.save_carry(loaded)[0], runtime.save_carry(carry)[0])
+    loaded = runtime.load(runtime.save(carry), runtime.initial_carry(6))
+    assert same(runtime.save(loaded)[0], runtime.save(carry)[0])
 
 
 def test_a_carry_that_claims_many_rows_takes_no_memory(runtime: Runtime) -> None:
     claim = {key: np.zeros((2**40, 0), np.float32) for key in ("deter", "stoch", "action")}
     with pytest.raises(UserError, match="shape"):
-        runtime.load_carry([claim])
+        runtime.load([claim], runtime.initial_carry(6))
 
 
 def test_a_loss_that_is_not_finite_freezes_and_is_named(runtime: Runtime) -> None:
@@ -144,7 +144,9 @@ def test_replay_on_the_device_gives_the_same_update(runtime: Runtime) -> None:
     runtime.train([batch])
     expected = flat(runtime)
     runtime.load(saved)
-    runtime.train([store.gather(index)])
+    first = np.zeros((3, 4), bool)
+    first[:, 0] = True
+    runtime.train([store.gather(index, first)])
     actual = flat(runtime)
     for key, value in expected.items():
         np.testing.assert_allclose(actual[key], value, rtol=1e-5, atol=1e-6, err_msg=key)

@@ -1,16 +1,63 @@
-"""What the run loop needs of an agent."""
+"""What a run needs of an agent, and of the memory in which transitions lie."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from embodied.core.space import Space
-from embodied.replay.store import Store
 
 Arrays = dict[str, np.ndarray]
+
+
+class Store(Protocol):
+    """Rows of named arrays, written and gathered by position; the host's memory or a device's.
+
+    Attributes:
+      capacity: number of rows.
+      nbytes: bytes that the arrays take when all rows are in use.
+    """
+
+    capacity: int
+    nbytes: int
+
+    def write(self, positions: np.ndarray, data: Mapping[str, Any]) -> None:
+        """Overwrites rows.
+
+        Args:
+          positions: int64 [K], all different but for those that are `capacity`: there, nothing is
+            written.
+          data: arrays [K, ...] under some of the names; not kept, the caller may change them.
+        """
+        ...
+
+    def gather(self, index: np.ndarray, first: np.ndarray) -> Any:
+        """Returns the windows of a batch.
+
+        Args:
+          index: positions, int64 [B, T].
+          first: bool [B, T]; where it holds, `is_first` is set, whatever was stored.
+
+        Returns:
+          What the learner trains on; from `HostStore` a dict of arrays [B, T, ...].
+        """
+        ...
+
+    def read(
+        self, positions: np.ndarray, names: Collection[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Returns rows on the host.
+
+        Args:
+          positions: int64 [K].
+          names: of the arrays; None for all.
+
+        Returns:
+          One array [K, ...] for each name.
+        """
+        ...
 
 
 class Learner(Protocol):
@@ -24,10 +71,14 @@ class Learner(Protocol):
       size: N, the number of members.
       machine: what the last digits of its numbers depend on beside its inputs: device, threads,
         versions.
+      stored_space: what its policy leaves in the replay with each step, by name; often nothing.
     """
 
     size: int
     machine: str
+
+    @property
+    def stored_space(self) -> Mapping[str, Space]: ...
 
     def initial_carry(self, rows: int) -> Any:
         """Returns the policy's state before the first observation, for [N, rows] environments."""
@@ -50,11 +101,22 @@ class Learner(Protocol):
         """
         ...
 
-    def train(self, batches: list[Any]) -> None:
+    def stored(self, carry: Any) -> Mapping[str, Any]:
+        """Returns what a carry leaves in the replay, [N, rows, ...] under `stored_space`'s names.
+
+        Arrays may be those of a device, and of updates that have not ended yet.
+        """
+        ...
+
+    def train(self, batches: list[Any]) -> list[Mapping[str, Any]]:
         """Dispatches one update of every member.
 
         Args:
-          batches: for each member what its replay's store gathered, [B, T, ...].
+          batches: for each member what its replay's store gathered, [B, C + T, ...].
+
+        Returns:
+          For each member what the replay is to hold from now on at the last T steps, [B, T, ...],
+          under names of `stored_space`; arrays as for `stored`.
         """
         ...
 
@@ -78,14 +140,6 @@ class Learner(Protocol):
         """Returns a copy of all members' policies that training leaves alone."""
         ...
 
-    def save_snapshot(self, policy: Any) -> list[Arrays]:
-        """Returns what `snapshot` returned as one flat dict for each member."""
-        ...
-
-    def load_snapshot(self, arrays: list[Arrays]) -> Any:
-        """Returns the snapshot that `save_snapshot` was given."""
-        ...
-
     def report(self, batches: list[Any], counter: tuple[int, ...]) -> list[Arrays]:
         """Returns heavy metrics of each member for one batch.
 
@@ -98,25 +152,28 @@ class Learner(Protocol):
         """
         ...
 
-    def save_carry(self, carry: Any) -> list[Arrays]:
-        """Returns the policy state as one flat dict for each member."""
+    def save(self, tree: Any = None) -> list[Arrays]:
+        """Returns one flat dict on the host for each member.
+
+        Args:
+          tree: a carry or a snapshot; None for everything that training depends on.
+        """
         ...
 
-    def load_carry(self, arrays: list[Arrays]) -> Any:
-        """Returns the carry that `save_carry` was given."""
-        ...
+    def load(self, arrays: list[Arrays], like: Any = None) -> Any:
+        """Takes back what `save` returned.
 
-    def save(self) -> list[Arrays]:
-        """Returns everything that training depends on as one flat dict on the host per member."""
-        ...
+        After loading what training depends on, `failed` says which members had failed by then.
 
-    def load(self, arrays: list[Arrays]) -> None:
-        """Continues from what `save` returned.
+        Args:
+          arrays: one flat dict for each member.
+          like: a carry or a snapshot of the same structure; None for what training depends on.
+
+        Returns:
+          The carry or snapshot; None where training continues from the arrays.
 
         Raises:
           UserError: when names, shapes or dtypes are those of another agent.
-
-        `failed` then says which of them had failed when they were saved.
         """
         ...
 
