@@ -1,153 +1,227 @@
-"""From the configuration's task groups to a balancer over this world model's losses."""
+"""From the configuration's task groups to a balancer over an agent's losses."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from embodied.core.errors import UserError, nearest
-from harmony_dreamerv3 import balance
-from harmony_dreamerv3.config import WEIGHT_WORDS, BalanceConfig, Config
-from harmony_dreamerv3.config.dreamerv3 import LossScales
-from harmony_dreamerv3.world_model import WorldModel
+from harmony_dreamerv3 import balance, optim
+from harmony_dreamerv3.config import WEIGHT_WORDS, BalanceConfig
+from harmony_dreamerv3.config.dreamerv3 import OptConfig
 
-SHARED = ("encoder", "rssm")  # parameters that every task's gradient reaches
 REGULARIZERS = ("paper", "released")
 
 
-def check(config: Config, wm: WorldModel) -> None:
-    """Raises UserError where loss scales would have no effect, or tasks name no loss."""
-    if config.balance.dyn_regularizer not in REGULARIZERS:
+@dataclasses.dataclass(frozen=True)
+class Losses:
+    """What a balancer needs to know of an agent's losses.
+
+    Args:
+      scales: every loss, in order, to its weight in the baseline.
+      groups: names that stand for several losses in a task, such as `image` and `vector`.
+      dims: loss to the number of scalars it sums over; 1 for those left out.
+      own: keys of the configuration, such as `loss_scales.reward`, to scales that must be 1 under
+        a method that weighs tasks itself, where they would have no effect.
+    """
+
+    scales: Mapping[str, float]
+    groups: Mapping[str, tuple[str, ...]]
+    dims: Mapping[str, int]
+    own: Mapping[str, float]
+
+    @property
+    def alpha(self) -> float:
+        """KL balance α of HarmonyDream Eq. 15: dyn / (dyn + rep)."""
+        dyn, rep = self.scales["dyn"], self.scales["rep"]
+        if not dyn + rep > 0:
+            raise UserError(f"expected loss_scales.dyn + loss_scales.rep > 0, got {dyn} and {rep}")
+        return dyn / (dyn + rep)
+
+
+def describe(
+    images: Mapping[str, tuple[int, ...]],
+    vectors: Mapping[str, tuple[int, ...]],
+    scales: Mapping[str, float],
+) -> Losses:
+    """The losses of a decoder of images and vectors, and further ones.
+
+    Args:
+      images: shape of each decoded image; its loss sums over all of it.
+      vectors: likewise of each vector.
+      scales: of `loss_scales`: `image` for every image, `vector` for every vector, and further
+        losses at the scale of their name.
+    """
+    weights = dict.fromkeys(images, scales["image"]) | dict.fromkeys(vectors, scales["vector"])
+    weights |= {name: scale for name, scale in scales.items() if name not in ("image", "vector")}
+    return Losses(
+        scales=weights,
+        groups={"image": tuple(images), "vector": tuple(vectors)},
+        dims={name: math.prod(shape) for name, shape in {**images, **vectors}.items()},
+        own={f"loss_scales.{k}": v for k, v in scales.items() if k not in ("dyn", "rep")},
+    )
+
+
+def make_balancer(config: BalanceConfig, losses: Losses) -> balance.Balancer:
+    """Builds the balancer of the configuration.
+
+    Raises:
+      UserError: for a wrong method or option, scales that would have no effect, or tasks that
+        name no loss.
+    """
+    if config.dyn_regularizer not in REGULARIZERS:
         raise UserError(
             f"balance.dyn_regularizer: expected one of {REGULARIZERS}, "
-            f"got {config.balance.dyn_regularizer!r}"
+            f"got {config.dyn_regularizer!r}"
         )
-    unused = [k for k in config.balance.weights if k not in config.balance.tasks]
+    unused = [name for name in config.weights if name not in config.tasks]
     if unused:
-        hint = nearest(unused[0], config.balance.tasks)
-        raise UserError(f"balance.weights names no task {unused[0]!r}{hint}")
-    if config.balance.method != "fixed":
-        for name in ("image", "vector", "reward", "cont"):
-            if getattr(config.agent.loss_scales, name) != 1.0:
-                raise UserError(
-                    f"loss_scales.{name} must stay 1 under balance.method "
-                    f"{config.balance.method}, which weighs tasks itself. Set "
-                    "balance.weights.<task> to hold a task at a weight, or only "
-                    "loss_scales.dyn and loss_scales.rep, which act through alpha"
-                )
-    balance.check_tasks(make_tasks(config, wm), wm.loss_names)
+        raise UserError(
+            f"balance.weights names no task {unused[0]!r}{nearest(unused[0], config.tasks)}"
+        )
+    for key, scale in losses.own.items():
+        if config.method != "fixed" and scale != 1.0:
+            raise UserError(
+                f"{key} must stay 1 under balance.method {config.method}, which weighs tasks "
+                "itself. Set balance.weights.<task> to hold a task at a weight, or only "
+                "loss_scales.dyn and loss_scales.rep, which act through alpha"
+            )
+    options = dict(config.options)
+    if config.init != "one" and config.method != "fixed":
+        options.setdefault("init", config.init)
+    try:
+        tasks = make_tasks(config, losses)
+        balance.check_tasks(tasks, losses.scales)
+        balancer = balance.make(config.method, tasks, **options)
+    except balance.BalanceError as error:
+        raise UserError(str(error)) from error
+    if config.lr and config.method != "fixed" and not balancer.init()[0]:
+        raise UserError(
+            f"balance.lr {config.lr:g} has no effect under balance.method {config.method}, which "
+            "trains nothing; leave it 0"
+        )
+    return balancer
 
 
-def make_balancer(config: Config, wm: WorldModel) -> balance.Balancer:
-    """Builds the balancer of the configuration."""
-    return balance.make(config.balance.method, make_tasks(config, wm), **config.balance.options)
-
-
-def make_tasks(config: Config, wm: WorldModel) -> dict[str, balance.Task]:
+def make_tasks(config: BalanceConfig, losses: Losses) -> dict[str, balance.Task]:
     """Resolves groups (`image`, `vector`, alpha) into tasks over real loss names.
 
     Under `fixed`, weights inside a task are the loss scales (the DreamerV3 baseline) and tasks
     weigh `balance.weights` (1 where none is given).
     """
-    b, alpha = config.balance, dyn_alpha(config.agent.loss_scales)
-    fixed = b.method == "fixed"
-    made: dict[str, balance.Task] = {}
-    for name, members in b.tasks.items():
-        losses: dict[str, float] = {}
+    alpha, fixed = losses.alpha, config.method == "fixed"
+    tasks: dict[str, balance.Task] = {}
+    for name, members in config.tasks.items():
+        weights: dict[str, float] = {}
         for member, weight in members.items():
-            for loss in _expand(member, wm, b):
+            for loss in _expand(member, losses, config):
                 inner = _weight(weight, alpha)
                 if fixed and inner not in (1.0, alpha, 1.0 - alpha):
                     raise UserError(
                         f"balance.tasks.{name}.{member} has no effect under balance.method fixed, "
                         "whose weights inside a task are loss_scales.<loss>; set those instead"
                     )
-                scale = scale_of(loss, config.agent.loss_scales, wm)
-                losses[loss] = scale if fixed else inner
-        if not losses:
+                weights[loss] = losses.scales[loss] if fixed else inner
+        if not weights:
             continue
-        dynamics = {"dyn", "rep"} <= set(losses)
-        released = dynamics and b.dyn_regularizer == "released"
-        weight_of_task = b.weights.get(name, 1.0 if fixed else None)
-        made[name] = balance.Task(
-            losses,
+        dynamics = {"dyn", "rep"} <= set(weights)
+        released = dynamics and config.dyn_regularizer == "released"
+        held_at = config.weights.get(name, 1.0 if fixed else None)
+        tasks[name] = balance.Task(
+            weights,
             regularizer=alpha if released else 1.0,
             # dyn and rep are two gradients of one KL, hence one scalar.
-            dims=sum(_dims(loss, wm) for loss in losses if not (dynamics and loss == "rep")),
-            fixed=None if weight_of_task is None else float(weight_of_task),
+            dims=sum(losses.dims.get(k, 1) for k in weights if not (dynamics and k == "rep")),
+            fixed=None if held_at is None else float(held_at),
         )
-    owned = {loss for task in made.values() for loss in task.losses}
-    for loss in wm.loss_names:
+    owned = {loss for task in tasks.values() for loss in task.losses}
+    for loss in losses.scales:
         if loss not in owned:
-            if loss in made:
+            if loss in tasks:
                 raise UserError(
                     f"balance.tasks.{loss} has the name of a loss that no task lists; give the "
                     "task another name"
                 )
-            made[loss] = balance.Task(
-                {loss: 1.0}, fixed=scale_of(loss, config.agent.loss_scales, wm)
-            )
-    return made
+            tasks[loss] = balance.Task({loss: 1.0}, fixed=losses.scales[loss])
+    return tasks
 
 
-def dyn_alpha(scales: LossScales) -> float:
-    """KL balance α of HarmonyDream Eq. 15: dyn / (dyn + rep)."""
-    if not scales.dyn + scales.rep > 0:
-        raise UserError(
-            f"expected loss_scales.dyn + loss_scales.rep > 0, got {scales.dyn} and {scales.rep}"
-        )
-    return scales.dyn / (scales.dyn + scales.rep)
+def with_balance(
+    optimizer: optax.GradientTransformationExtraArgs, config: BalanceConfig
+) -> optax.GradientTransformationExtraArgs:
+    """Returns what trains `{'balance': ..., <the model>: ...}`.
 
+    Args:
+      optimizer: of the model. It trains the balancer's parameters, too, as the released code
+        does, unless these have a learning rate of their own.
+      config: `lr` above 0 gives them Adam without clipping, and leaves them out of the norm by
+        which the model's gradient is clipped.
+    """
+    if not config.lr:
+        return optimizer
+    own = optim.make(OptConfig(lr=config.lr, eps=1e-8, clip=math.inf))
 
-def scale_of(loss: str, scales: LossScales, wm: WorldModel) -> float:
-    """The baseline's weight of a loss."""
-    if loss in wm.images:
-        return scales.image
-    return scales.vector if loss in wm.vectors else float(getattr(scales, loss))
+    def parts(tree: Mapping[str, Any]) -> tuple[Any, Any]:
+        return {k: v for k, v in tree.items() if k != "balance"}, tree["balance"]
+
+    def init(params: Any) -> dict[str, Any]:
+        model, weights = parts(params)
+        return {"model": optimizer.init(model), "balance": own.init(weights)}
+
+    def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        (model, weights), now = parts(grads), parts(params)
+        model, model_state = optimizer.update(model, state["model"], now[0], **extra)
+        weights, own_state = own.update(weights, state["balance"], now[1], **extra)
+        return {**model, "balance": weights}, {"model": model_state, "balance": own_state}
+
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def task_grads(
-    balancer: balance.Balancer, wm: WorldModel, params: dict, batch: Any, noise: jax.Array
+    balancer: balance.Balancer, losses: Callable[[Any], Mapping[str, jax.Array]], shared: Any
 ) -> Any:
-    """Gradients of each task that is not held fixed, with respect to the shared parameters.
+    """Gradients of each task that is not held fixed, with respect to shared parameters.
+
+    Args:
+      balancer: gives the tasks.
+      losses: shared parameters to losses by name.
+      shared: parameters that every task's gradient reaches.
 
     Returns:
-      A pytree like the shared parameters, leaves `[K, ...]` in the order of the tasks.
+      A pytree like `shared`, leaves `[K, ...]` in the order of the tasks.
     """
-    model = params["world_model"]
 
     def stacked(shared: Any) -> jax.Array:
-        losses, _ = wm.losses({**model, **shared}, batch, noise)
-        values = balancer.task_losses(losses)
+        values = balancer.task_losses(losses(shared))
         return jnp.stack([values[name] for name in balancer.free_names])
 
-    return jax.jacrev(stacked)({name: model[name] for name in SHARED})
+    return jax.jacrev(stacked)(shared)
 
 
-def _expand(member: str, wm: WorldModel, config: BalanceConfig) -> list[str]:
+def _expand(member: str, losses: Losses, config: BalanceConfig) -> tuple[str, ...]:
     """Losses that a member of a task stands for."""
-    if member == "image" and not config.vectors:
+    group = losses.groups.get(member)
+    if member == "image" and group is not None and not config.vectors:
         # The released code harmonizes only the decoder key of this very name.
-        return ["image"] if "image" in wm.images else []
-    if member == "image":
-        return list(wm.images)
-    if member == "vector":
-        return list(wm.vectors) if config.vectors or config.method == "fixed" else []
-    if member not in wm.loss_names:
-        hint = nearest(member, [*wm.loss_names, "image", "vector"])
-        known = ", ".join(wm.loss_names)
+        return tuple(name for name in group if name == "image")
+    if member == "vector" and group is not None:
+        return group if config.vectors or config.method == "fixed" else ()
+    if group is not None:
+        return group
+    if member not in losses.scales:
+        known = ", ".join(losses.scales)
+        hint = nearest(member, [*losses.scales, *losses.groups])
         raise UserError(f"balance.tasks names no loss {member!r}; there are {known}{hint}")
-    return [member]
+    return (member,)
 
 
 def _weight(value: float | str, alpha: float) -> float:
     """A weight inside a task; `BalanceConfig` has checked it."""
     words = dict(zip(WEIGHT_WORDS, (alpha, 1.0 - alpha)))
     return words[value.replace(" ", "")] if isinstance(value, str) else float(value)
-
-
-def _dims(loss: str, wm: WorldModel) -> int:
-    return math.prod(wm.images.get(loss) or wm.vectors.get(loss) or (1,))

@@ -18,7 +18,7 @@ ALLOWED = {
     "optim": {"config"},
     "world_model": {"config", "nets"},
     "behavior": {"config", "nets", "normalize"},
-    "loss_tasks": {"config", "balance", "world_model"},
+    "loss_tasks": {"config", "balance", "optim"},
     "agents": {
         "config", "nets", "world_model", "behavior", "loss_tasks", "balance", "normalize", "optim",
     },
@@ -80,6 +80,14 @@ def test_direction_inside_the_agent(path: Path) -> None:
         parts = name.split(".")
         if parts[0] == "harmony_dreamerv3" and len(parts) > 1 and parts[1] != "__version__":
             assert parts[1] in ALLOWED[room] | {room}, f"{room} imports {name}"
+
+
+@pytest.mark.parametrize("path", files("harmony_dreamerv3/balance"), ids=lambda path: path.name)
+def test_balance_imports_jax_alone(path: Path) -> None:
+    for name in imports_of(path):
+        head = name.split(".")[0]
+        own = name.startswith("harmony_dreamerv3.balance.")
+        assert own or head == "jax" or head in sys.stdlib_module_names, name
 
 
 def test_a_breach_would_be_seen(tmp_path: Path) -> None:

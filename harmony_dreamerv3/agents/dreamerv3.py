@@ -57,7 +57,6 @@ class Agent:
 
     def __post_init__(self) -> None:
         check_keys(self.obs_space, self.config.agent)
-        loss_tasks.check(self.config, self.wm)
         _ = self.balancer  # wrong options fail here, not while tracing
 
     @functools.cached_property
@@ -84,14 +83,17 @@ class Agent:
     @functools.cached_property
     def balancer(self) -> Balancer:
         """The loss balancer."""
-        return loss_tasks.make_balancer(self.config, self.wm)
+        scales = dataclasses.asdict(self.config.agent.loss_scales)
+        losses = loss_tasks.describe(self.wm.images, self.wm.vectors, scales)
+        return loss_tasks.make_balancer(self.config.balance, losses)
 
     @functools.cached_property
     def optimizers(self) -> dict[str, optax.GradientTransformationExtraArgs]:
         """One optax chain each for model (with balance), actor and critic."""
         c = self.config.agent
         configs = {"model": c.model_opt, "actor": c.actor_opt, "critic": c.critic_opt}
-        return {name: optim.make(config) for name, config in configs.items()}
+        chains = {name: optim.make(config) for name, config in configs.items()}
+        return {**chains, "model": loss_tasks.with_balance(chains["model"], self.config.balance)}
 
     @property
     def actions(self) -> int:
@@ -230,9 +232,13 @@ class Agent:
         losses, aux = self.wm.losses(params["world_model"], batch, noise)
         held = jax.tree.map(sg, losses)
         if self.balancer.needs_task_grads:
-            task_grads = functools.partial(
-                loss_tasks.task_grads, self.balancer, self.wm, state.params, batch, noise
-            )
+            model = state.params["world_model"]
+
+            def losses_by(shared: Params) -> dict[str, Array]:
+                return self.wm.losses({**model, **shared}, batch, noise)[0]
+
+            shared = {name: model[name] for name in ("encoder", "rssm")}
+            task_grads = functools.partial(loss_tasks.task_grads, self.balancer, losses_by, shared)
             balance = self.balancer.update(state.balance, held, task_grads)
         else:
             balance = self.balancer.update(state.balance, held)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from harmony_dreamerv3.balance.tasks import Task, task_losses
 
 Params = dict[str, Any]
-State = dict[str, jax.Array]
+State = dict[str, Any]
 Losses = Mapping[str, jax.Array]
 Scalars = dict[str, jax.Array]
 

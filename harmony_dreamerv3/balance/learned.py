@@ -1,12 +1,13 @@
 """Weights learned by gradient descent: the harmonizers of HarmonyDream and uncertainty weighting.
 
-Each task has one trained scalar s = log σ, which starts at 0, and contributes
-L·exp(-s) + penalty(s) to the total.
+Each task has one trained scalar, log σ less where it started, and contributes
+L·exp(-s) + penalty(s) to the total, with s = log σ.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,13 +21,18 @@ from harmony_dreamerv3.balance.balancer import (
     assemble,
     free_names,
 )
+from harmony_dreamerv3.balance.errors import BalanceError, nearest
 from harmony_dreamerv3.balance.tasks import Task, full
 
 # Below this, log σ* would run to -inf for a loss of zero.
 SMALLEST_LOSS = 1e-30
+SMALLEST_START = 1e-8  # A first loss of zero counts as this, as under `reciprocal`.
 
 
-def harmony(tasks: Mapping[str, Task]) -> Balancer:
+INITS = ("one", "first_loss")
+
+
+def harmony(tasks: Mapping[str, Task], *, init: str = "one") -> Balancer:
     """Rectified harmonious loss: L/σ + c·log(1 + σ), with c the task's `regularizer`.
 
     At the optimum σ* = (L + sqrt(L² + 4cL)) / 2c; for c = 1 the weighted loss is
@@ -34,6 +40,11 @@ def harmony(tasks: Mapping[str, Task]) -> Balancer:
 
     Source: HarmonyDream (Ma et al., ICML 2024), Eq. 5 and Eq. 12-13. Tasks that are fixed give
     the ablation of App. E.4 (w_d = 1).
+
+    Args:
+      tasks: task name -> Task.
+      init: `one` starts all σ at 1; `first_loss` at the optimum for the losses of the first
+        `update`.
     """
 
     def penalty(task: Task, s: jax.Array) -> jax.Array:
@@ -44,31 +55,41 @@ def harmony(tasks: Mapping[str, Task]) -> Balancer:
         root = jnp.sqrt(1 + 4 * task.regularizer / loss)  # L² would overflow
         return jnp.log(loss) + jnp.log1p(root) - jnp.log(2 * task.regularizer)
 
-    return _learned(tasks, penalty, log_optimum)
+    return _learned(tasks, penalty, log_optimum, init)
 
 
-def harmony_unrectified(tasks: Mapping[str, Task]) -> Balancer:
+def harmony_unrectified(tasks: Mapping[str, Task], *, init: str = "one") -> Balancer:
     """Harmonious loss before rectification: L/σ + c·log σ, with optimum σ* = L/c.
 
     Source: HarmonyDream Eq. 4, Prop. 3.1 and the ablation of App. E.3.
+
+    Args:
+      tasks: task name -> Task.
+      init: see `harmony`.
     """
     return _learned(
         tasks,
         lambda task, s: task.regularizer * s,
         lambda task, loss: jnp.log(loss) - jnp.log(task.regularizer),
+        init,
     )
 
 
-def uncertainty(tasks: Mapping[str, Task]) -> Balancer:
+def uncertainty(tasks: Mapping[str, Task], *, init: str = "one") -> Balancer:
     """Uncertainty weighting for each scalar: L/σ + dims·log σ, with optimum σ* = L/dims.
 
     Source: Kendall et al. (CVPR 2018), in the form of HarmonyDream App. D.2, where all pixels
     share one σ and `dims` = H·W·C.
+
+    Args:
+      tasks: task name -> Task.
+      init: see `harmony`.
     """
     return _learned(
         tasks,
         lambda task, s: task.dims * s,
         lambda task, loss: jnp.log(loss) - jnp.log(task.dims),
+        init,
     )
 
 
@@ -76,16 +97,36 @@ def _learned(
     tasks: Mapping[str, Task],
     penalty: Callable[[Task, jax.Array], jax.Array],
     log_optimum: Callable[[Task, jax.Array], jax.Array],
+    init: str,
 ) -> Balancer:
+    if init not in INITS:
+        raise BalanceError(
+            f"The init of learned weights is one of {', '.join(INITS)}, not {init!r}"
+            f"{nearest(init, INITS)}"
+        )
     free = free_names(tasks)
+    first_loss = init == "first_loss"
 
-    def init() -> tuple[Params, State]:
-        return {"log_sigma": {name: jnp.zeros((), jnp.float32) for name in free}}, {}
+    def start() -> tuple[Params, State]:
+        # What is trained starts at 0 in any case; `offset` adds the optimum once it is known, so
+        # that no trained parameter needs to be overwritten.
+        zeros = {name: jnp.zeros((), jnp.float32) for name in free}
+        state = {"offset": dict(zeros), "started": jnp.zeros((), bool)}
+        return {"log_sigma": zeros}, state if first_loss else {}
+
+    def measure(state: State, losses: jax.Array, task_grads: Any) -> State:
+        offset = {}
+        for name, loss in zip(free, losses):
+            star = log_optimum(tasks[name], jnp.maximum(loss, SMALLEST_START))
+            offset[name] = jnp.where(state["started"], state["offset"][name], star)
+        return {"offset": offset, "started": jnp.ones((), bool)}
 
     def terms(params: Params, state: State, losses: Scalars) -> Terms:
         weights, metrics, total = {}, {}, jnp.float32(0)
         for name, loss in losses.items():
             s = full(params["log_sigma"][name])
+            if first_loss:
+                s = s + state["offset"][name].astype(s.dtype)
             weights[name] = jnp.exp(-s)
             total = total + penalty(tasks[name], s)
             metrics[f"log_sigma/{name}"] = s
@@ -93,4 +134,4 @@ def _learned(
             metrics[f"log_sigma_star/{name}"] = log_optimum(tasks[name], positive)
         return Terms(weights, total, metrics)
 
-    return assemble(tasks, init, terms)
+    return assemble(tasks, start, terms, measure if first_loss else None)

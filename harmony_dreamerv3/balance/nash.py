@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from embodied.core.errors import UserError, nearest
 from harmony_dreamerv3.balance.balancer import Balancer, State, free_names, weighted
+from harmony_dreamerv3.balance.errors import BalanceError, nearest
 from harmony_dreamerv3.balance.tasks import Task
 
 NORMALIZATIONS = ("frobenius", "none")
@@ -42,10 +42,12 @@ def nashmtl(
         common factor of all gradients has no effect; "none" solves for GᵀG.
     """
     if not isinstance(interval, int) or interval < 1:
-        raise UserError(f"The interval of nashmtl must be an integer >= 1 update, not {interval}.")
+        raise BalanceError(
+            f"The interval of nashmtl must be an integer >= 1 update, not {interval}."
+        )
     if normalization not in NORMALIZATIONS:
         hint = nearest(normalization, NORMALIZATIONS)
-        raise UserError(
+        raise BalanceError(
             f"The normalization of nashmtl is one of {', '.join(NORMALIZATIONS)}, not "
             f"{normalization!r}{hint}."
         )

@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from embodied.core.errors import UserError, nearest
 from harmony_dreamerv3.balance.balancer import Balancer, State, free_names, weighted
+from harmony_dreamerv3.balance.errors import BalanceError, nearest
 from harmony_dreamerv3.balance.tasks import Task, check_number
 
 # What softmax sees: beyond this it is as good as infinite, which softmax would turn into NaN.
@@ -30,9 +30,11 @@ def fixed(tasks: Mapping[str, Task], *, weights: Mapping[str, float] | None = No
     for name, weight in weights.items():
         if name not in tasks:
             known = ", ".join(tasks)
-            raise UserError(f"No task {name!r} to weigh{nearest(name, tasks)}. Tasks: {known}.")
+            raise BalanceError(f"No task {name!r} to weigh{nearest(name, tasks)}. Tasks: {known}.")
         if name not in free:
-            raise UserError(f"Task {name!r} has a weight of its own; remove it from the weights.")
+            raise BalanceError(
+                f"Task {name!r} has a weight of its own; remove it from the weights."
+            )
         check_number(f"the weight of {name!r}", weight, minimum=0.0)
     vector = jnp.array([weights.get(name, 1.0) for name in free], jnp.float32)
     return weighted(tasks, {"weight": vector})
@@ -103,4 +105,4 @@ def dwa(tasks: Mapping[str, Task], *, temperature: float = 2.0, window: int = 10
 
 def _check(right: bool, message: str) -> None:
     if not right:
-        raise UserError(f"Wrong balance option: {message}.")
+        raise BalanceError(f"Wrong balance option: {message}.")

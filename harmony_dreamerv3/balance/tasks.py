@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import jax
 import jax.numpy as jnp
 
-from embodied.core.errors import UserError, nearest
+from harmony_dreamerv3.balance.errors import BalanceError, nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Task:
       fixed: the weight that the task keeps under every method, or None to have it balanced.
 
     Raises:
-      UserError: on a value outside these ranges.
+      BalanceError: on a value outside these ranges.
     """
 
     losses: Mapping[str, float]
@@ -36,14 +36,20 @@ class Task:
 
     def __post_init__(self) -> None:
         if not self.losses:
-            raise UserError("A task needs at least one loss: {loss name: weight inside the task}.")
+            raise BalanceError(
+                "A task needs at least one loss: {loss name: weight inside the task}."
+            )
         for name, weight in self.losses.items():
             check_number(f"the weight of loss {name!r} inside its task", weight, minimum=0.0)
         check_number("the regularizer of a task", self.regularizer, minimum=0.0)
         if self.regularizer == 0:
-            raise UserError("The regularizer of a task must be above 0: σ has no optimum without.")
+            raise BalanceError(
+                "The regularizer of a task must be above 0: σ has no optimum without."
+            )
         if isinstance(self.dims, bool) or not isinstance(self.dims, int) or self.dims < 1:
-            raise UserError(f"The dims of a task must be an integer of at least 1, not {self.dims}")
+            raise BalanceError(
+                f"The dims of a task must be an integer of at least 1, not {self.dims}"
+            )
         if self.fixed is not None:
             check_number("the fixed weight of a task", self.fixed, minimum=0.0)
 
@@ -56,31 +62,31 @@ def check_tasks(tasks: Mapping[str, Task], loss_names: Iterable[str]) -> None:
       loss_names: the losses that exist.
 
     Raises:
-      UserError: on a loss that does not exist, one in two tasks, or one in no task.
+      BalanceError: on a loss that does not exist, one in two tasks, or one in no task.
     """
     loss_names = list(loss_names)
     owner = loss_owners(tasks)
     for name, task in owner.items():
         if name not in loss_names:
-            raise UserError(
+            raise BalanceError(
                 f"Task {task!r} lists the loss {name!r}, which does not exist"
                 f"{nearest(name, loss_names)}. Losses: {', '.join(sorted(loss_names))}."
             )
     missing = sorted(name for name in loss_names if name not in owner)
     if missing:
-        raise UserError(
+        raise BalanceError(
             f"In no task: {', '.join(map(repr, missing))}. Add each to a task, or give it a task "
             f"of its own with a fixed weight. Tasks: {', '.join(tasks)}."
         )
 
 
 def loss_owners(tasks: Mapping[str, Task]) -> dict[str, str]:
-    """Returns loss name -> task name, and raises UserError for a loss in two tasks."""
+    """Returns loss name -> task name, and raises BalanceError for a loss in two tasks."""
     owner: dict[str, str] = {}
     for task_name, task in tasks.items():
         for name in task.losses:
             if name in owner:
-                raise UserError(
+                raise BalanceError(
                     f"The loss {name!r} is in two tasks, {owner[name]!r} and {task_name!r}; "
                     "remove it from one."
                 )
@@ -115,7 +121,7 @@ def full(x: jax.Array) -> jax.Array:
 
 
 def check_number(what: str, value: float, minimum: float) -> None:
-    """Raises UserError unless `value`, called `what`, is a finite number of at least `minimum`."""
+    """Raises BalanceError unless `value`, called `what`, is finite and at least `minimum`."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (number and minimum <= value <= sys.float_info.max):  # Not a number is neither.
-        raise UserError(f"Expected {what} to be a finite number >= {minimum:g}, not {value!r}.")
+        raise BalanceError(f"Expected {what} to be a finite number >= {minimum:g}, not {value!r}.")

@@ -51,7 +51,7 @@ RENAMED = {"run.eval_process": ("run.eval_processes", lambda value: -1 if value 
 # Keys that earlier versions lack, with the value that means what they did; options of suites have
 # their defaults.
 ADDED: Flat = {
-    "base": bases.DEFAULT,
+    "base": bases.DEFAULT, "balance.lr": 0.0, "balance.init": "one",
     "run.random_fill": True, "run.pretrain": 0, "run.consec_train": 1, "run.replay_context": 0,
     "run.replay_online": False, "run.replay_episodes": False, "run.replay_ends": False,
     "run.replay_minlen": 0, "run.episode_limit": 27_000,

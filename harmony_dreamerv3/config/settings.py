@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from embodied.core import ranges
-from embodied.core.errors import UserError
+from embodied.core.errors import UserError, nearest
 from embodied.core.ranges import Note, OutOfRange, Range
 from embodied.core.rng import SEEDS
 from embodied.run.config import RunConfig
 
 # Weights inside a task that follow from the loss scales.
 WEIGHT_WORDS = ("alpha", "1-alpha")
+INITS = ("one", "first_loss")  # of learned weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +30,10 @@ class BalanceConfig:
       dyn_regularizer: paper for log(1 + σ); released for α log(1 + σ), as in Table 2's code.
       vectors: False leaves vector losses outside the balanced tasks, as in the released code.
       options: further options of the method, such as {temperature: 2.0} for dwa.
+      lr: learning rate of learned weights, by Adam; 0 trains them like the other parameters of
+        the model, as released.
+      init: where learned weights start: one, at σ = 1 as released; first_loss, at the optimum
+        for the losses of the first update.
     """
 
     method: str
@@ -37,8 +42,16 @@ class BalanceConfig:
     dyn_regularizer: str
     vectors: bool
     options: Mapping[str, Any]
+    lr: Annotated[float, ranges.NOT_NEGATIVE]
+    init: str
 
     def __post_init__(self) -> None:
+        ranges.check_fields(self)
+        if self.init not in INITS:
+            raise UserError(
+                f"balance.init: expected one of {', '.join(INITS)}, got {self.init!r}"
+                f"{nearest(self.init, INITS)}"
+            )
         for task, weight in self.weights.items():
             if weight not in ranges.NOT_NEGATIVE:
                 raise OutOfRange(

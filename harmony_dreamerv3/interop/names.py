@@ -108,6 +108,8 @@ def export_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     for name, value in arrays.items():
         head, _, rest = name.partition("/")
         if head == "params":
+            if rest.startswith("balance/log_sigma/"):  # Theirs start from nothing but 0.
+                value = value + arrays.get(rest.replace("/log_sigma/", "/offset/"), 0)
             named[upstream_name(tuple(rest.split("/")))] = value
         elif head == "slow_critic":
             named[upstream_name(tuple(name.split("/")))] = value
@@ -151,11 +153,14 @@ def import_params(agent: Agent, named: Mapping[str, np.ndarray], seed: int = 0) 
     )
     slow = tree.pop("slow_critic")
     scale: Any = [np.asarray(named[f"{SCALE}/{k}/value"], dtype) for k in ("low", "high")]
+    balance = jax.tree.map(np.asarray, agent.balancer.init()[1])
+    if "started" in balance:
+        balance["started"] = np.asarray(True)  # With what is imported.
     fields: dict[str, Any] = {
         "params": tree,
         "slow_critic": slow,
         "return_scale": type(shapes.return_scale)(*scale),
-        "balance": jax.tree.map(np.asarray, agent.balancer.init()[1]),
+        "balance": balance,
         # Adam starts from zeros.
         "opt": jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes.opt),
         "updates": np.asarray(named[SLOW_UPDATES], np.int32),

@@ -127,7 +127,7 @@ def method_name(config: Config) -> str:
     if balance.method == "fixed" and not balance.weights:
         return "dreamerv3"
     held = "".join(f"-{task}{weight:g}" for task, weight in balance.weights.items())
-    return f"{balance.method}{held}"
+    return f"{balance.method.replace(':', '.')}{held}"
 
 
 def run_name(config: Config, seeds: Sequence[int] | None) -> str:

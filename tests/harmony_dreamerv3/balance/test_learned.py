@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harmony_dreamerv3.balance import Task, make
+from harmony_dreamerv3.balance import BalanceError, Task, make
 
 METHODS = ["harmony", "harmony_unrectified", "uncertainty"]
 TASKS = {
@@ -158,3 +158,44 @@ def test_the_regularizer_never_overflows(s):
     )
     np.testing.assert_allclose(total, s, rtol=1e-6)
     np.testing.assert_allclose(slope["log_sigma"]["reward"], 1.0)
+
+
+@pytest.mark.parametrize("method", ["harmony", "harmony_unrectified", "uncertainty"])
+def test_first_loss_starts_at_the_optimum_of_the_first_update(method):
+    balancer = make(method, TASKS, init="first_loss")
+    params, state = balancer.init()
+    first = {name: jnp.float32(loss) for name, loss in zip(("image", "reward"), (200.0, 0.01))}
+    first = {
+        loss: first.get(loss, jnp.float32(3.0)) for task in TASKS.values() for loss in task.losses
+    }
+    state = balancer.update(state, first)
+    slopes, metrics = jax.grad(balancer.apply, has_aux=True)(params, state, first)
+    for name in balancer.free_names:
+        star = metrics[f"log_sigma_star/{name}"]
+        assert float(metrics[f"log_sigma/{name}"]) == pytest.approx(float(star), abs=1e-6)
+        assert float(slopes["log_sigma"][name]) == pytest.approx(0, abs=1e-3)
+    # Later losses move nothing but the optimum; what is trained adds to the start.
+    later = {name: 10 * loss for name, loss in first.items()}
+    after = balancer.update(state, later)
+    jax.tree.map(np.testing.assert_array_equal, after, state)
+    trained = {"log_sigma": {name: jnp.float32(0.5) for name in params["log_sigma"]}}
+    moved = balancer.apply(trained, after, later)[1]
+    for name in balancer.free_names:
+        expected = float(metrics[f"log_sigma/{name}"]) + 0.5
+        assert float(moved[f"log_sigma/{name}"]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_first_loss_by_hand():
+    """A loss of 2 has sigma* = (2 + sqrt(4 + 8)) / 2 = 2.7320508 (HarmonyDream Eq. 13)."""
+    balancer = make("harmony", {"reward": Task({"reward": 1.0})}, init="first_loss")
+    params, state = balancer.init()
+    state = balancer.update(state, {"reward": jnp.array([1.0, 3.0])})
+    _, metrics = balancer.apply(params, state, {"reward": jnp.array([1.0, 3.0])})
+    assert float(metrics["weight/reward"]) == pytest.approx(1 / 2.7320508, rel=1e-6)
+
+
+def test_a_wrong_init_is_named():
+    with pytest.raises(BalanceError, match="one of one, first_loss, not 'first'; did you mean"):
+        make("harmony", TASKS, init="first")
+    with pytest.raises(BalanceError, match="'dwa' has no option 'init'"):
+        make("dwa", TASKS, init="first_loss")
