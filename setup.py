@@ -80,7 +80,7 @@ setup(
     package_data={
         "harmony_dreamerv3": ["py.typed"],
         "embodied": ["py.typed"],
-        "scores": ["data/*.json", "py.typed"],
+        "scores": ["data/*", "py.typed"],
         "sweeps": ["py.typed"],
     },
     install_requires=REQUIRES,

@@ -47,7 +47,7 @@ def read_balance(run: Path) -> dict[str, dict[str, Series]]:
         raise UserError(f"{run}: expected a run folder with metrics.jsonl{hint}")
     points: dict[str, dict[str, list[tuple[float, float]]]] = {}
     try:
-        for record in read_jsonl(file, needle=b'"train/'):
+        for record in read_jsonl(file, pattern='"train/'):
             if isinstance(record, BadFile) or not _number(record.get("step")):
                 continue  # such as the line a killed run was writing
             for key, value in record.items():

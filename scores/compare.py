@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from embodied.core.errors import UserError
-from scores import games, stats
+from scores import budgets, games, stats
 from scores.grid import Cell, Grid, number
 from scores.protocol import Column
 from scores.significance import TESTS, Difference, difference, holm, smallest_p
@@ -40,7 +40,8 @@ class Comparison:
       a, b: names.
       rows: games that both have scores for.
       improvement: probability that a run of b beats one of a on the same game.
-      aggregates: b - a for each human-normalised aggregate, over the rated games of both.
+      aggregates: b - a for each human-normalised aggregate, over the rated games of both; empty
+        without such games.
       verdict: 'better', 'worse' or 'undecided': whether `improvement` is off 1/2.
       notes: what a reader must know.
     """
@@ -63,7 +64,7 @@ def compare(a: Column, b: Column, test: str = "welch", resamples: int = RESAMPLE
     """Compares column b with column a, the baseline.
 
     Args:
-      a, b: what `protocol.columns` returned.
+      a, b: what `protocol.columns` returned for both at once, so that they share their budgets.
       test: of `significance.TESTS`.
       resamples: bootstrap resamples behind the intervals over all games.
 
@@ -76,42 +77,36 @@ def compare(a: Column, b: Column, test: str = "welch", resamples: int = RESAMPLE
             f"{a.name} and {b.name} have no game in common that both have a score for"
             + "".join(f"\n  {column.name}: {note}" for column in (a, b) for note in column.notes)
         )
-    published = a.published or b.published
-    found = [difference(a.of(game), b.of(game), test) for game in shared]
-    corrected = holm(np.array([entry.p for entry in found]))
+    pairs = [(a.of(game), b.of(game)) for game in shared]
+    differences = [difference(x, y, test) for x, y in pairs]
+    corrected = holm(np.array([change.p for change in differences]))
     rows = [
         GameRow(
             game,
-            float(a.of(game).mean()),
-            float(b.of(game).mean()),
-            entry,
+            float(x.mean()),
+            float(y.mean()),
+            change,
             float(p),
-            _verdict(entry.value, p < ALPHA),
-            (len(a.of(game)), len(b.of(game))),
+            _verdict(change.value, p < ALPHA),
+            (len(x), len(y)),
         )
-        for game, entry, p in zip(shared, found, corrected)
+        for game, (x, y), change, p in zip(shared, pairs, differences, corrected)
     ]
+    published = a.published or b.published
     better = Estimate(np.nan)
     if not published:
         better = stats.improvement(a.select(shared), b.select(shared), resamples)
     several = all(max(row.seeds[side] for row in rows) > 1 for side in (0, 1))
     sure = several and (better.low > 0.5 or better.high < 0.5)
+    changes = {}
     rated = [game for game in shared if game in games.atari100k()]
-    changes = {name: Estimate(np.nan) for name in TITLES}
     if rated:
         x, y = (games.normalised(rated, column.select(rated)) for column in (a, b))
         changes = stats.aggregate_differences(x, y, resamples)
-    if published:  # Made of single runs, which a published mean does not tell.
-        changes |= {"iqm": Estimate(np.nan), "optimality_gap": Estimate(np.nan)}
-    return Comparison(
-        a.name,
-        b.name,
-        rows,
-        better,
-        changes,
-        _verdict(better.value - 0.5, sure),
-        _notes(a, b, rows, test),
-    )
+        if published:  # Made of single runs, which a published mean does not tell.
+            changes |= {"iqm": Estimate(np.nan), "optimality_gap": Estimate(np.nan)}
+    verdict = _verdict(better.value - 0.5, sure)
+    return Comparison(a.name, b.name, rows, better, changes, verdict, _notes(a, b, rows, test))
 
 
 def _verdict(change: float, sure: bool | np.bool_) -> str:
@@ -121,6 +116,9 @@ def _verdict(change: float, sure: bool | np.bool_) -> str:
 def _notes(a: Column, b: Column, rows: Sequence[GameRow], test: str) -> list[str]:
     tested = [row for row in rows if np.isfinite(row.corrected)]
     lines = []
+    head = budgets.title([row.game for row in rows], a.budgets)
+    if head not in ("Atari 100K", "Scores"):
+        lines.append(f"{head}, the same for both.")
     if tested:
         lines += [
             f"Verdicts are {b.name}'s, at 95%. A game: p of a {TESTS[test]}, corrected by Holm "
@@ -160,36 +158,29 @@ def _notes(a: Column, b: Column, rows: Sequence[GameRow], test: str) -> list[str
 
 def grid(comparison: Comparison) -> Grid:
     """Lays the comparison out for printing."""
-
-    def shown(value: float, low: float, high: float, digits: int) -> Cell:
-        text = f"{value:+.{digits}f}" if np.isfinite(value) else "–"
-        span = f"[{low:+.{digits}f}, {high:+.{digits}f}]" if np.isfinite(low) else ""
-        return Cell(text, span, value=value)
-
-    body = []
-    for row in comparison.rows:
-        change = row.difference
-        digits = 0 if max(abs(row.a), abs(row.b)) >= 100 else 1
-        body.append(
-            [
-                Cell(games.title(row.game)),
-                Cell(number(row.a), value=row.a),
-                Cell(number(row.b), value=row.b),
-                shown(change.value, change.low, change.high, digits),
-                Cell(_p(change.p), value=change.p),
-                Cell(_p(row.corrected), value=row.corrected),
-                Cell(row.verdict, bold=row.verdict != "undecided"),
-            ]
-        )
-    foot = []
-    for name, estimate in comparison.aggregates.items():
-        cell = shown(estimate.value, estimate.low, estimate.high, 3)
-        foot.append([Cell(TITLES[name]), Cell(""), Cell(""), cell, *[Cell("")] * 3])
+    body = [
+        [
+            Cell(games.title(row.game)),
+            Cell(number(row.a), value=row.a),
+            Cell(number(row.b), value=row.b),
+            _change(row.difference, _digits(row)),
+            Cell(_p(row.difference.p), value=row.difference.p),
+            Cell(_p(row.corrected), value=row.corrected),
+            _bold(row.verdict),
+        ]
+        for row in comparison.rows
+    ]
+    blank = Cell("")
+    foot = [
+        [Cell(TITLES[name]), blank, blank, _change(estimate, 3), blank, blank, blank]
+        for name, estimate in comparison.aggregates.items()
+    ]
     better = comparison.improvement
     value, _, span = str(better).partition(" ")
-    won = Cell(value if better.low != better.low else f"{better.value:.2f}", span)
-    verdict = Cell(comparison.verdict, bold=comparison.verdict != "undecided")
-    foot.append([Cell("P(improvement)"), Cell(""), Cell(""), won, Cell(""), Cell(""), verdict])
+    won = Cell(f"{better.value:.2f}" if span else value, span)
+    foot.append(
+        [Cell("P(improvement)"), blank, blank, won, blank, blank, _bold(comparison.verdict)]
+    )
     counts = ", ".join(
         f"{sum(row.verdict == name for row in comparison.rows)} {name}"
         for name in ("better", "worse", "undecided")
@@ -197,6 +188,22 @@ def grid(comparison: Comparison) -> Grid:
     header = ["Game", comparison.a, comparison.b, "Difference", "p", "p (Holm)", "Verdict"]
     title = f"{comparison.b} against {comparison.a}: overall {comparison.verdict}; games: {counts}"
     return Grid(title, header, [body, foot], comparison.notes)
+
+
+def _digits(row: GameRow) -> int:
+    largest = max(abs(row.a), abs(row.b))
+    return 0 if largest >= 100 else 2 if 0 < abs(row.difference.value) < 0.995 else 1
+
+
+def _change(estimate: Estimate | Difference, digits: int) -> Cell:
+    text = f"{estimate.value:+.{digits}f}" if np.isfinite(estimate.value) else "–"
+    low, high = f"{estimate.low:+.{digits}f}", f"{estimate.high:+.{digits}f}"
+    span = f"[{low}, {high}]" if np.isfinite(estimate.low) else ""
+    return Cell(text, span, value=estimate.value)
+
+
+def _bold(verdict: str) -> Cell:
+    return Cell(verdict, bold=verdict != "undecided")
 
 
 def _p(value: float) -> str:
@@ -208,42 +215,26 @@ def _p(value: float) -> str:
 def records(comparison: Comparison) -> list[dict]:
     """Returns games, aggregates and P(improvement) as flat records, for CSV and JSON."""
 
-    def record(row: str, kind: str, value: float, low: float, high: float, **more: object) -> dict:
+    def record(row: str, kind: str, change: Estimate | Difference, **more: object) -> dict:
         blank = dict.fromkeys(("a", "b", "p", "p_holm", "verdict", "seeds_a", "seeds_b"))
-        return {"row": row, "kind": kind, "difference": value, "low": low, "high": high} | (
-            blank | more
-        )
+        numbers = {"difference": change.value, "low": change.low, "high": change.high}
+        return {"row": row, "kind": kind} | numbers | blank | more
 
-    found = []
-    for row in comparison.rows:
-        change = row.difference
-        found.append(
-            record(
-                row.game,
-                "game",
-                change.value,
-                change.low,
-                change.high,
-                a=row.a,
-                b=row.b,
-                p=change.p,
-                p_holm=row.corrected,
-                verdict=row.verdict,
-                seeds_a=row.seeds[0],
-                seeds_b=row.seeds[1],
-            )
-        )
-    for name, estimate in comparison.aggregates.items():
-        found.append(record(name, "aggregate", estimate.value, estimate.low, estimate.high))
-    better = comparison.improvement
-    found.append(
+    rows = [
         record(
-            "probability_of_improvement",
-            "overall",
-            better.value,
-            better.low,
-            better.high,
-            verdict=comparison.verdict,
+            row.game,
+            "game",
+            row.difference,
+            a=row.a,
+            b=row.b,
+            p=row.difference.p,
+            p_holm=row.corrected,
+            verdict=row.verdict,
+            seeds_a=row.seeds[0],
+            seeds_b=row.seeds[1],
         )
-    )
-    return found
+        for row in comparison.rows
+    ]
+    rows += [record(name, "aggregate", change) for name, change in comparison.aggregates.items()]
+    name, verdict = "probability_of_improvement", comparison.verdict
+    return [*rows, record(name, "overall", comparison.improvement, verdict=verdict)]

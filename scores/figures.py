@@ -13,12 +13,14 @@ from scores import games
 from scores.curves import Curve, efficiency, learning_curve, profile
 from scores.load import Group
 from scores.protocol import Column
-from scores.style import COLORS, GREY, look, new_figure, styled
+from scores.style import COLORS, GREY, frames_axis, look, new_figure, panels, styled, thousands
 from scores.table import TITLES, Table, rows_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+BANDS = {"sd": "standard deviation", "ci": "95% interval"}
 
 
 def _draw(axes: Axes, curve: Curve, index: int, label: str, every: int) -> None:
@@ -31,10 +33,6 @@ def _draw(axes: Axes, curve: Curve, index: int, label: str, every: int) -> None:
     )
 
 
-def _frames_axis(axes: Axes) -> None:
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}K" if value else "0")
-
-
 def learning_curves(
     groups: Sequence[Group], columns: Sequence[Column], frames: float | None, band: str
 ) -> Figure:
@@ -43,25 +41,22 @@ def learning_curves(
     Args:
       groups, columns: the same methods, in the same order; published ones are left out.
       frames: budget, None for the benchmark's.
-      band: 'sd' or 'ci', see `curves.learning_curve`.
+      band: of `BANDS`, see `curves.learning_curve`.
     """
-    pairs = list(zip(groups, columns))
     drawn = {
-        game: [learning_curve(g, game, c.protocol, frames, band) for g, c in pairs]
+        game: [learning_curve(g, game, c, frames, band) for g, c in zip(groups, columns)]
         for game in rows_of(columns)
     }
-    shown = [game for game, curves in drawn.items() if any(curves)]
+    shown = {game: curves for game, curves in drawn.items() if any(curves)}
     if not shown:
         raise UserError("no curves to draw: published columns have final scores only")
     across = min(6, math.ceil(math.sqrt(len(shown))) + (len(shown) > 4))
     down = math.ceil(len(shown) / across)
+    handles: dict[str, Any] = {}
     with styled():
         figure = new_figure(max(3.6, 1.75 * across), 1.45 * down + 0.6)
-        panels = figure.subplots(down, across, squeeze=False).ravel()
-        for axes in panels[len(shown) :]:
-            axes.set_visible(False)
-        for axes, game in zip(panels, shown):
-            for index, curve in enumerate(drawn[game]):
+        for axes, (game, curves) in zip(panels(figure, down, across, len(shown)), shown.items()):
+            for index, curve in enumerate(curves):
                 if curve is not None:
                     _draw(axes, curve, index, groups[index].name, every=4)
             low, high = axes.dataLim.intervaly
@@ -71,101 +66,111 @@ def learning_curves(
             axes.set_title(games.title(game))
             axes.locator_params(nbins=4)
             axes.tick_params(labelsize=7)
-            axes.yaxis.set_major_formatter(lambda value, _: _short(value))
-            _frames_axis(axes)
-        handles: dict[str, Any] = {}
-        for axes in panels[: len(shown)]:
+            axes.yaxis.set_major_formatter(lambda value, _: thousands(value, ".3g"))
+            frames_axis(axes)
             handles |= dict(reversed(pair) for pair in zip(*axes.get_legend_handles_labels()))
         names = [*(group.name for group in groups), "human", "random"]
         listed = [name for name in names if name in handles]
         figure.legend(
             [handles[name] for name in listed], listed, loc="outside upper center", ncols=5
         )
-        spread = "standard deviation" if band == "sd" else "95% interval"
-        figure.supxlabel(f"Environment frames (mean and {spread} over seeds)", fontsize=8)
+        seeds = {curve.seeds for curves in shown.values() for curve in curves if curve}
+        spread = f"mean and {BANDS[band]} over seeds" if seeds != {1} else "one seed each"
+        figure.supxlabel(f"Environment frames ({spread})", fontsize=8)
         figure.supylabel("Score", fontsize=8)
     return figure
 
 
 def _references(axes: Axes, game: str) -> None:
     """Draws human and random scores; a human score far above the curves only as a number."""
-    who = games.published()
-    if game not in who["human"].scores:
+    random, human = games.references(game)
+    if not np.isfinite(human):
         return
-    random, human = who["random"].scores[game], who["human"].scores[game]
     low, high = axes.get_ylim()
     axes.axhline(random, color=GREY, linewidth=0.9, linestyle=":", label="random")
     if human <= high + 0.6 * (high - low):
         axes.axhline(human, color=GREY, linewidth=0.9, linestyle="--", label="human")
     else:
-        note = f"human {_short(human)} ↑"
+        note = f"human {thousands(human, '.3g')} ↑"
         axes.text(0.03, 0.97, note, transform=axes.transAxes, va="top", fontsize=6.5, color=GREY)
 
 
-def _short(value: float) -> str:
-    return f"{value / 1000:.3g}K" if abs(value) >= 1000 else f"{value:g}"
-
-
 def bars(table: Table) -> Figure:
-    """Draws the aggregates of every column with their intervals, as the paper's Fig. 7."""
+    """Draws the aggregates of every column with their intervals, as the paper's Fig. 7.
+
+    Raises:
+      UserError: no game of the table has a human score.
+    """
+    if not table.rated:
+        raise UserError("nothing to draw: aggregates need games with a human score")
     names = [column.name for column in table.columns]
     with styled():
-        figure = new_figure(7.2, 0.9 + 0.3 * len(names))
-        panels = figure.subplots(1, len(TITLES), sharey=True)
-        for axes, (key, title) in zip(panels, TITLES.items()):
-            found = [table.entries[key, name].estimate for name in names]
-            reach = max((e.high if e.high == e.high else e.value for e in found), default=1)
-            for place, estimate in enumerate(found):
-                if not np.isfinite(estimate.value):
-                    axes.text(0, place, " needs single runs", va="center", fontsize=6, color=GREY)
-                    continue
-                color = COLORS[place % len(COLORS)]
-                axes.barh(place, estimate.value, color=color, alpha=0.85, height=0.62)
-                end = estimate.value
-                if np.isfinite(estimate.low):
-                    span = [estimate.low, estimate.high]
-                    axes.plot(span, [place] * 2, color="white", linewidth=3)  # seen on any bar
-                    axes.plot(span, [place] * 2, color="black", linewidth=1.2)
-                    end = max(end, estimate.high)
-                axes.text(end, place, f" {estimate.value:.2f}", va="center", fontsize=7)
+        figure = new_figure(7.2, 1.1 + 0.3 * len(names))
+        for axes, (key, title) in zip(figure.subplots(1, len(TITLES), sharey=True), TITLES.items()):
+            _bars(axes, [table.entries[key, name].estimate for name in names])
             better = "lower is better" if key == "optimality_gap" else "higher is better"
             axes.set_title(f"{title}\n({better})", fontsize=7.5)
-            axes.set_xlim(0, None if not np.isfinite(reach) or reach <= 0 else 1.3 * reach)
-            axes.grid(False, axis="y")
-            axes.locator_params(axis="x", nbins=4)
-            axes.tick_params(labelsize=7)
-        panels[0].set_yticks(range(len(names)), names)
-        panels[0].invert_yaxis()
-        figure.supxlabel("Human-normalised score (lines: 95% bootstrap interval)", fontsize=8)
+            axes.set_xlabel("1 − score" if key == "optimality_gap" else "Score", fontsize=7)
+        figure.axes[0].set_yticks(range(len(names)), names)
+        figure.axes[0].set_ylabel("Method")
+        figure.axes[0].invert_yaxis()
+        figure.supxlabel("Human-normalised (lines: 95% bootstrap interval)", fontsize=8)
     return figure
+
+
+def _bars(axes: Axes, estimates: Sequence[Any]) -> None:
+    """Draws one aggregate of every column; the axis holds every interval, below 0, too."""
+    ends = [0.0]
+    for place, estimate in enumerate(estimates):
+        if not np.isfinite(estimate.value):
+            axes.text(0, place, " needs single runs", va="center", fontsize=6, color=GREY)
+            continue
+        color = COLORS[place % len(COLORS)]
+        axes.barh(place, estimate.value, color=color, alpha=0.85, height=0.62)
+        end = max(estimate.value, 0.0)
+        ends.append(estimate.value)
+        if np.isfinite(estimate.low):
+            span = [estimate.low, estimate.high]
+            axes.plot(span, [place] * 2, color="white", linewidth=3)  # seen on any bar
+            axes.plot(span, [place] * 2, color="black", linewidth=1.2)
+            end = max(end, estimate.high)
+            ends += span
+        axes.text(end, place, f" {estimate.value:.2f}", va="center", fontsize=7)
+    low, high = min(ends), max(ends)
+    axes.set_xlim(1.1 * low, (high + 0.3 * (high - low)) or 1)
+    if low < 0:
+        axes.axvline(0, color="black", linewidth=0.8)
+    axes.grid(False, axis="y")
+    axes.locator_params(axis="x", nbins=4)
+    axes.tick_params(labelsize=7)
 
 
 def profiles(columns: Sequence[Column]) -> Figure:
     """Draws the share of runs above each human-normalised score."""
-    found = {c.name: None if c.published else profile(c) for c in columns}
+    curves = {c.name: None if c.published else profile(c) for c in columns}
     axis = "Human-normalised score τ", "Share of runs with score > τ"
-    return _single(found, *axis, every=10, top=1)
+    return _single(curves, *axis, every=10, top=1)
 
 
 def efficiencies(
     groups: Sequence[Group], columns: Sequence[Column], frames: float | None
 ) -> Figure:
     """Draws the interquartile mean over training."""
-    found = {c.name: efficiency(g, c, frames) if g.runs else None for g, c in zip(groups, columns)}
-    figure = _single(found, "Environment frames", "IQM of human-normalised scores", every=2)
-    _frames_axis(figure.axes[0])
+    curves = {c.name: efficiency(g, c, frames) if g.runs else None for g, c in zip(groups, columns)}
+    figure = _single(curves, "Environment frames", "IQM of human-normalised scores", every=2)
+    frames_axis(figure.axes[0])
     return figure
 
 
 def _single(
-    found: Mapping[str, Curve | None], x: str, y: str, every: int, top: float | None = None
+    curves: Mapping[str, Curve | None], x: str, y: str, every: int, top: float | None = None
 ) -> Figure:
-    if not any(found.values()):
+    if not any(curves.values()):
         raise UserError("nothing to draw: this needs scores per seed of games with a human score")
     with styled():
         figure = new_figure(4.6, 3.2)
         axes = figure.subplots()
-        for index, (name, curve) in enumerate(found.items()):
+        for index, (name, curve) in enumerate(curves.items()):
             if curve is not None:
                 _draw(axes, curve, index, name, every)
         axes.set_xlabel(x)

@@ -1,67 +1,110 @@
-"""Run folders: ours (`episodes.jsonl`) and upstream's (`scores.jsonl` or `metrics.jsonl`)."""
+"""Run folders: ours (`episodes.jsonl`) and the logs of other code (JSON lines, TensorBoard)."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scores import games
-from scores.formats import seed_of
-from scores.read import MAX_POINTS, BadFile, read_jsonl
-from scores.records import UNKNOWN, Problem, Run, Series, evaluations, problems_of, series
+from scores import names
+from scores.formats import Reading, seed_of
+from scores.names import normalise
+from scores.read import MAX_POINTS, BadFile, read_events, read_jsonl
+from scores.records import EMPTY, UNKNOWN, Problem, Run, Series, evaluations, problems_of, series
 
 RECORDS = ("episodes.jsonl", "scores.jsonl", "metrics.jsonl")
+EVENTS = "events.out.tfevents."
 HEAVY = {"checkpoints", "replay", "eval_replay", "videos", "ckpt", "__pycache__"}
 MAX_CONFIG = 2**18
+# What the environment suite of Atari 100K is set to; with other values it is another benchmark.
+ATARI = {"repeat": ("4",), "sticky": ("0.0", "0", "false"), "actions": ("minimal", "needed")}
 
 
 def find_runs(root: Path) -> Iterator[Path]:
-    """Yields every folder at or below `root` that holds a run, in order of path."""
+    """Yields every folder at or below `root` that holds a run, in order of path.
+
+    What the verb `eval` leaves in a run's folder `eval` belongs to that run and is none itself.
+    """
     for folder, below, files in os.walk(root):
-        below[:] = sorted(name for name in below if name not in HEAVY and name[0] != ".")
         seeds = any(name.startswith("seed-") for name in below)
-        if set(RECORDS) & set(files) or ("config.yaml" in files and not seeds):
+        recorded = bool(set(RECORDS) & set(files)) or any(f.startswith(EVENTS) for f in files)
+        run = recorded or ("config.yaml" in files and not seeds)
+        skipped = HEAVY | {"eval"} if run else HEAVY
+        below[:] = sorted(name for name in below if name not in skipped and name[0] != ".")
+        if run:
             yield Path(folder)
 
 
-def read_folder(path: Path) -> tuple[list[Run], list[Problem]]:
+def read_folder(path: Path, reading: Reading = Reading()) -> tuple[list[Run], list[Problem]]:  # noqa: B008
     """Reads one run folder.
 
     Args:
-      path: folder with `config.yaml` (task, seed, method) and one of `RECORDS`. A folder
-        `seed-<s>` without a config of its own takes its parent's.
+      path: folder with a config (task, seed, label; see `config_file`) and one of `RECORDS` or
+        files of TensorBoard events; or one of these files.
+      reading: what the files do not say.
 
     Returns:
       One run, or none, and what was wrong.
     """
-    record = next((path / name for name in RECORDS if _filled(path / name)), None)
-    if record is None:
-        return [], [Problem(str(path), f"no scores yet: none of {', '.join(RECORDS)}")]
-    config = identity(path)
-    if "task" not in config:
-        return [], [Problem(str(path), "no task: config.yaml is missing or has no key 'task'")]
-    read = _episodes if record.name == "episodes.jsonl" else _upstream
-    (evals, trains), complaints = read(record)
-    problems = problems_of(record, complaints)
-    if not len(evals) and not len(trains):
-        return [], [*problems, Problem(str(record), "holds no score")]
-    seed = re.fullmatch(r"seed-(\d+)", path.name)
-    run = Run(
-        config.get("method") or path.name,
-        games.normalise(config["task"]),
+    folder = path if path.is_dir() else path.parent
+    logs = [path] if path != folder else _logs(folder)
+    if not logs:
+        return [], [Problem(str(folder), f"no scores yet: none of {', '.join(RECORDS)}")]
+    config = settings(folder)
+    task = config.get("task") or config.get("env.task") or config.get("env.id")
+    if config.get("env.name") and config.get("env.task"):  # TorchRL's {name: cheetah, task: run}
+        joined = f"{config['env.name']}_{config['env.task']}"
+        task = joined if names.is_known(joined) else task
+    if not task:
+        return [], [Problem(str(folder), "no task: config.yaml is missing or has no key 'task'")]
+    seed = re.fullmatch(r"seed-(\d+)", folder.name)
+    blank = Run(
+        config.get("label") or config.get("method") or folder.name,
+        _game(task, config),
         seed_of(seed.group(1) if seed else config.get("seed", "0")),
-        str(path),
-        evals,
-        trains,
+        str(folder),
     )
-    return [run], problems
+    complaints: dict[str, None] = {}
+    try:
+        if logs[0].name == RECORDS[0]:
+            run = _episodes(logs[0], blank, config, complaints)
+        else:
+            run = _log(logs, blank, reading, complaints)
+    except BadFile as error:
+        run = blank
+        complaints[str(error)] = None
+    return [run] if len(run.curve) else [], problems_of(logs[0], list(complaints))
 
 
-def identity(path: Path) -> dict[str, str]:
-    """Returns the keys task, seed and method of a run folder's config, as far as present."""
+def _logs(folder: Path) -> list[Path]:
+    for name in RECORDS:
+        if (folder / name).is_file() and (folder / name).stat().st_size:
+            return [folder / name]
+    return sorted(file for file in folder.glob(f"{EVENTS}*") if file.is_file())
+
+
+def config_file(path: Path) -> Path:
+    """Returns where a run folder's config is.
+
+    In it, or in the folder `.hydra` of it or of its parent; `seed-<s>` and `eval` take their
+    parent's.
+    """
+    own = path / "config.yaml"
+    if not own.exists() and (path.name.startswith("seed-") or path.name == "eval"):
+        return config_file(path.parent)
+    hydra = (above / ".hydra" / "config.yaml" for above in (path, path.parent))
+    return own if own.exists() else next((file for file in hydra if file.is_file()), own)
+
+
+def settings(path: Path) -> dict[str, str]:
+    """Returns the scalars of a run folder's config by dotted key; empty if there is none.
+
+    Reads the plain yaml that configs are written in, by indentation: parsing it whole costs 50 ms
+    a run, in a sweep of 260. Lists and quoted blocks are passed over.
+    """
     file = config_file(path)
     if not file.is_file():  # A pipe would never end.
         return {}
@@ -70,20 +113,36 @@ def identity(path: Path) -> dict[str, str]:
             text = stream.read(MAX_CONFIG)
     except OSError:
         return {}
-    # Three top-level scalars: parsing the whole YAML costs 50 ms a run, in a sweep of 260.
-    found = re.findall(r"^(task|seed|method):[ \t]*(.*?)[ \t]*(?:\s#.*)?$", text, re.MULTILINE)
-    return {key: value.strip("'\"") for key, value in found if value}
+    scalars: dict[str, str] = {}
+    above: list[tuple[int, str]] = []  # indentation and dotted key of the mappings around a line
+    text = re.sub(r"\{[^{}]*\}", lambda flow: re.sub(r"\s+", " ", flow.group()), text)
+    for line in re.finditer(r"^( *)([\w.-]+):[ \t]*(.*?)[ \t]*(?:\s#.*)?$", text, re.MULTILINE):
+        depth, value = len(line[1]), line[3].strip("'\"")
+        while above and above[-1][0] >= depth:
+            above.pop()
+        key = f"{above[-1][1]}.{line[2]}" if above else line[2]
+        if value.startswith("{"):
+            flow = re.findall(r"([\w.-]+):\s*([^,{}\[\]]+)", value)
+            scalars |= {f"{key}.{name}": entry.strip(" '\"") for name, entry in flow}
+        elif value:
+            scalars[key] = value
+        else:
+            above.append((depth, key))
+    return scalars
 
 
-def config_file(path: Path) -> Path:
-    """Returns where a run folder's config is: in it, or, for `seed-<s>`, in its parent."""
-    own = path / "config.yaml"
-    above = path.parent / "config.yaml"
-    return above if path.name.startswith("seed-") and not own.exists() else own
-
-
-def _filled(file: Path) -> bool:
-    return file.is_file() and file.stat().st_size > 0
+def _game(task: str, config: Mapping[str, str]) -> str:
+    """Returns a task's canonical name, with the settings that make it another benchmark."""
+    game = normalise(task)
+    suite = task.partition("_")[0]
+    if not suite.startswith("atari"):
+        return game
+    foreign = []
+    for key, usual in ATARI.items():
+        value = config.get(f"env.{suite}.{key}", usual[0])
+        if value.lower() not in usual:
+            foreign.append(f"{key} {value}")
+    return f"{game} ({', '.join(foreign)})" if foreign else game
 
 
 class _Points:
@@ -100,42 +159,86 @@ class _Points:
         self.frames.append(frame)
         self.scores.append(score)
 
-    def series(self, complaints: list[str], episodes: int) -> Series:
-        made, complaint = series(self.frames, self.scores, episodes)
+    def series(self, complaints: dict[str, None], episodes: int, factor: float = 1) -> Series:
+        points, complaint = series(self.frames, self.scores, episodes)
         if complaint:
-            complaints.append(f"{self.name}: {complaint}")
-        return made
+            complaints[f"{self.name}: {complaint}"] = None
+        return dataclasses.replace(points, frames=points.frames * factor)
 
 
-def _episodes(file: Path) -> tuple[tuple[Series, Series], list[str]]:
+def _episodes(file: Path, run: Run, config: Mapping[str, str], complaints: dict[str, None]) -> Run:
     """Reads our record of episodes; the episodes of one evaluation share their frame."""
     kinds = {"eval": _Points("evaluation"), "train": _Points("training")}
-    complaints: list[str] = []
+    repeat = 0.0  # frames for each agent step
     try:
-        for record in read_jsonl(file, needle=b'"return"'):
+        for record in read_jsonl(file, '"return"'):
             if isinstance(record, BadFile):
-                complaints.append(str(record))
+                complaints[str(record)] = None
             elif record.get("mode") in kinds:
                 kinds[record["mode"]].add(record.get("frame"), record.get("return"))
+                repeat = _ratio(record.get("frame"), record.get("step")) or repeat
     except BadFile as error:
-        complaints.append(str(error))
-    evals = evaluations(kinds["eval"].series(complaints, episodes=1))
-    return (evals, kinds["train"].series(complaints, episodes=1)), complaints
+        complaints[str(error)] = None
+    if not any(points.frames for points in kinds.values()):
+        complaints["holds no score"] = None
+    # An environment that repeats actions inside plays more frames than `env.gym.repeat` says.
+    inside = names.frameskip(run.game) * (_number(config.get("env.gym.repeat")) or 1)
+    factor = inside / repeat if repeat and names.frameskip(run.game) > 1 else 1.0
+    evals = evaluations(kinds["eval"].series(complaints, 1, factor))
+    return dataclasses.replace(
+        run,
+        evals=evals,
+        trains=kinds["train"].series(complaints, 1, factor),
+        length=_number(config.get("run.steps")) * repeat * factor,
+        overshoot=_number(config.get("run.envs")) * repeat * factor,
+    )
 
 
-def _upstream(file: Path) -> tuple[tuple[Series, Series], list[str]]:
-    """Reads upstream's log: steps are frames; an evaluation is logged as one number."""
-    evals, trains = _Points("evaluation"), _Points("training")
-    complaints: list[str] = []
+def _number(text: str | None) -> float:
     try:
-        for record in read_jsonl(file, needle=b'episode/score"'):
+        return float(text or 0)
+    except ValueError:
+        return 0.0
+
+
+def _ratio(frame: Any, step: Any) -> float:
+    usable = all(isinstance(each, int | float) and 0 < each < 1e15 for each in (frame, step))
+    return frame / step if usable else 0.0
+
+
+def _log(logs: list[Path], run: Run, reading: Reading, complaints: dict[str, None]) -> Run:
+    """Reads a log: records of a step and scalars. An evaluation is logged as one number.
+
+    The usual names of the scalars, and whether such logs count frames, are in data/names.json.
+    """
+    kinds = {
+        key: (unit, kind)
+        for unit, usual in names.data("names")["logs"].items()
+        for kind, keys in usual.items()
+        for key in keys
+    }
+    points: dict[str, _Points] = {}
+    pattern = "|".join(re.escape(f'"{key}"') for key in kinds)
+    for file in logs:
+        events = file.name.startswith(EVENTS)
+        for record in read_events(file) if events else read_jsonl(file, pattern):
             if isinstance(record, BadFile):
-                complaints.append(str(record))
+                complaints[str(record)] = None
                 continue
-            for key, points in (("eval_episode/score", evals), ("episode/score", trains)):
-                if key in record:
-                    points.add(record.get("step"), record[key])
-    except BadFile as error:
-        complaints.append(str(error))
-    mean = evaluations(evals.series(complaints, episodes=UNKNOWN))
-    return (mean, trains.series(complaints, episodes=1)), complaints
+            for key in kinds.keys() & record.keys():
+                points.setdefault(key, _Points(key)).add(record.get("step"), record[key])
+    if not points:
+        raise BadFile(f"holds no score; known are {', '.join(kinds)}")
+    curves: dict[str, Series] = {}
+    for key in (key for key in kinds if key in points):  # the first of a kind counts
+        unit, kind = kinds[key]
+        if kind not in curves:
+            factor = reading.factor(unit, run.game, f"steps of {key}", complaints.setdefault)
+            single = kind == "train" and unit == "frames"  # others log means of episodes
+            curve = points[key].series(complaints, 1 if single else UNKNOWN, factor)
+            curves[kind] = evaluations(curve) if kind == "eval" else curve
+    evals, trains = curves.get("eval", EMPTY), curves.get("train", EMPTY)
+    if len(evals) == 1 and not evals.frames[0] and len(trains):
+        # SheepRL logs its one test, after training, at step 0.
+        evals = dataclasses.replace(evals, frames=trains.frames[-1:])
+    return dataclasses.replace(run, evals=evals, trains=trains)

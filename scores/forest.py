@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scores import games
-from scores.compare import Comparison, GameRow
+from scores.compare import Comparison
 from scores.style import COLORS, GREY, new_figure, styled
 
 if TYPE_CHECKING:
@@ -27,12 +27,11 @@ def forest(comparison: Comparison) -> Figure:
     Differences are divided by human - random, so that games share an axis; where no game has a
     human score they stay raw. The axis is linear near zero and logarithmic beyond.
     """
-    rated = [row for row in comparison.rows if row.game in games.atari100k()]
-    rows = rated or list(comparison.rows)
-    scaled = [(row, _scale(row)) for row in rows]
+    rated = [row for row in comparison.rows if np.isfinite(games.span(row.game))]
+    scaled = [(row, games.span(row.game) if rated else 1.0) for row in rated or comparison.rows]
     scaled.sort(key=lambda pair: -pair[0].difference.value / pair[1])
     with styled():
-        figure = new_figure(5.2, 1.2 + 0.19 * (len(rows) + 2))
+        figure = new_figure(5.2, 1.5 + 0.19 * (len(scaled) + 2))
         axes = figure.subplots()
         axes.axvline(0, color="black", linewidth=0.9)
         for place, (row, scale) in enumerate(scaled):
@@ -43,34 +42,30 @@ def forest(comparison: Comparison) -> Figure:
                 axes.plot(span, [place] * 2, color=look["color"], linewidth=1.3)
             axes.plot(change.value / scale, place, markersize=4, **look)
         labels = [games.title(row.game) for row, _ in scaled]
-        iqm = comparison.aggregates["iqm"]
-        if np.isfinite(iqm.low):
-            below = len(rows) + 0.5
-            axes.axhline(len(rows) - 0.25, color=GREY, linewidth=0.6)
-            axes.plot([iqm.low, iqm.high], [below] * 2, color="black", linewidth=2.2)
-            axes.plot(iqm.value, below, color="black", marker="D", markersize=5.5)
+        ticks: list[float] = list(range(len(scaled)))
+        iqm = comparison.aggregates.get("iqm")
+        if iqm and np.isfinite(iqm.low):
+            ticks.append(len(scaled) + 0.5)
+            axes.axhline(len(scaled) - 0.25, color=GREY, linewidth=0.6)
+            axes.plot([iqm.low, iqm.high], ticks[-1:] * 2, color="black", linewidth=2.2)
+            axes.plot(iqm.value, ticks[-1], color="black", marker="D", markersize=5.5)
             labels.append("IQM, all games")
-        ticks = [*range(len(rows)), len(rows) + 0.5][: len(labels)]
         axes.set_yticks(ticks, labels, fontsize=7)
         axes.set_ylim(max(ticks) + 0.8, -0.8)
+        axes.set_ylabel("Game")
         axes.grid(False, axis="y")
         if rated:
             axes.set_xscale("symlog", linthresh=0.1, linscale=0.6)
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:+g}" if value else "0")
         _label(axes, comparison, "human-normalised score" if rated else "score")
-        used = [name for name in LOOKS if name in {row.verdict for row in rows}]
-        for name in used:
+        for name in (name for name in LOOKS if name in {row.verdict for row, _ in scaled}):
             axes.plot([], [], linestyle="-", markersize=4, label=name, **LOOKS[name])
-        axes.legend(loc="best", title="after Holm", title_fontsize=7, fontsize=7)
+        # Outside of the axes, where it covers no interval.
+        figure.legend(
+            loc="outside lower center", ncols=3, title="verdict after Holm; lines: 95% interval",
+            title_fontsize=7, fontsize=7,
+        )  # fmt: skip
     return figure
-
-
-def _scale(row: GameRow) -> float:
-    """Returns human - random of a game, 1 where it has none."""
-    who = games.published()
-    if row.game not in who["human"].scores:
-        return 1.0
-    return who["human"].scores[row.game] - who["random"].scores[row.game]
 
 
 def _label(axes: Axes, comparison: Comparison, unit: str) -> None:
@@ -88,11 +83,6 @@ def _label(axes: Axes, comparison: Comparison, unit: str) -> None:
             fontsize=7,
         )
     better = comparison.improvement
-    axes.set_title(
-        f"{comparison.b} against {comparison.a}: {comparison.verdict}"
-        + (
-            f", P(improvement) {better.value:.2f} [{better.low:.2f}, {better.high:.2f}]"
-            if np.isfinite(better.low)
-            else ""
-        )
-    )
+    span = f" [{better.low:.2f}, {better.high:.2f}]"
+    won = f", P(improvement) {better.value:.2f}{span}" if np.isfinite(better.low) else ""
+    axes.set_title(f"{comparison.b} against {comparison.a}: {comparison.verdict}{won}")

@@ -8,7 +8,8 @@ import html
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 MARKS: Mapping[str, str] = {
@@ -41,19 +42,15 @@ class Cell:
       text: what is printed.
       detail: printed after it in smaller letters, such as an interval.
       bold: whether it is among the best.
-      flags: keys of `MARKS`.
+      marks: signs of `MARKS`, printed right after the text.
       value: what the cell sorts by; None: its text.
     """
 
     text: str
     detail: str = ""
     bold: bool = False
-    flags: Sequence[str] = ()
+    marks: str = ""
     value: float | None = None
-
-    @property
-    def marks(self) -> str:
-        return "".join(MARKS[flag] for flag in self.flags)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,28 +63,44 @@ class Grid:
     notes: Sequence[str] = ()
 
 
-def number(value: float, signed: bool = False) -> str:
-    """Prints a score as the paper does: whole from 100 on, one digit below, '–' for none."""
+def number(value: float) -> str:
+    """Prints a score as the paper does: whole from 100 on, one digit below, '–' for none.
+
+    Below 1 it has two significant digits, so that 0.25 stays 0.25.
+    """
     if not math.isfinite(value):
         return "–"
-    digits = 0 if abs(value) >= 99.95 or value == int(value) else 1
-    return f"{value:{'+' if signed else ''}.{digits}f}"
+    if value == int(value) or abs(value) >= 99.95:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if abs(value) >= 0.995 or abs(value) < 1e-4 else f"{value:.2g}"
+
+
+def _escaped(grid: Grid, escape: Callable[[str], str]) -> Grid:
+    """Returns a grid whose every text went through `escape`."""
+
+    def safe(cell: Cell) -> Cell:
+        return Cell(
+            escape(cell.text), escape(cell.detail), cell.bold, escape(cell.marks), cell.value
+        )
+
+    blocks = [[[safe(cell) for cell in row] for row in block] for block in grid.blocks]
+    header, notes = list(map(escape, grid.header)), list(map(escape, grid.notes))
+    return Grid(escape(grid.title), header, blocks, notes)
 
 
 def text(grid: Grid) -> str:
     """Renders as plain text; `*` marks bold cells."""
 
     def plain(cell: Cell) -> str:
-        shown = cell.text + cell.marks + ("*" if cell.bold else "")
+        shown = cell.text + cell.marks + "*" * cell.bold
         return f"{shown} {cell.detail}" if cell.detail else shown
 
     blocks = [[[plain(cell) for cell in row] for row in block] for block in grid.blocks]
-    rows = [list(grid.header)] + [row for block in blocks for row in block]
-    widths = [max(len(row[index]) for row in rows) for index in range(len(grid.header))]
+    columns = zip(grid.header, *(row for block in blocks for row in block))
+    widths = [max(map(len, column)) for column in columns]
 
     def line(row: Sequence[str]) -> str:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
+        cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]
         return "  ".join(cells).rstrip()
 
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
@@ -99,54 +112,47 @@ def text(grid: Grid) -> str:
 
 def markdown(grid: Grid) -> str:
     """Renders as a Markdown table."""
-
-    def escape(string: str) -> str:
-        return string.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*")
+    grid = _escaped(grid, lambda raw: re.sub(r"([\\|*])", r"\\\1", raw))
 
     def plain(cell: Cell) -> str:
-        shown = escape(cell.text + cell.marks)
+        shown = cell.text + cell.marks
         shown = f"**{shown}**" if cell.bold and shown else shown
-        return f"{shown} {escape(cell.detail)}" if cell.detail else shown
+        return f"{shown} {cell.detail}" if cell.detail else shown
 
-    lines = [f"**{escape(grid.title)}**", ""]
-    lines.append("| " + " | ".join(escape(name) for name in grid.header) + " |")
+    lines = [f"**{grid.title}**", "", f"| {' | '.join(grid.header)} |"]
     lines.append("| --- |" + " ---: |" * (len(grid.header) - 1))
     lines += ["| " + " | ".join(map(plain, row)) + " |" for block in grid.blocks for row in block]
-    return "\n".join([*lines, "", *(f"- {escape(note)}" for note in grid.notes)]).rstrip() + "\n"
+    return "\n".join([*lines, "", *(f"- {note}" for note in grid.notes)]).rstrip() + "\n"
 
 
 def latex(grid: Grid) -> str:
     r"""Renders as a LaTeX tabular of the package booktabs, notes as comments."""
-
-    def escape(string: str) -> str:
-        return "".join(_LATEX.get(letter, letter) for letter in string)
+    comments = ["% " + line for line in [grid.title, *grid.notes]]
+    grid = _escaped(grid, lambda raw: "".join(_LATEX.get(letter, letter) for letter in raw))
 
     def plain(cell: Cell) -> str:
-        shown = rf"\textbf{{{escape(cell.text)}}}" if cell.bold else escape(cell.text)
-        detail = rf" {{\scriptsize {escape(cell.detail)}}}" if cell.detail else ""
-        return shown + escape(cell.marks) + detail
+        shown = rf"\textbf{{{cell.text}}}" if cell.bold else cell.text
+        return shown + cell.marks + (rf" {{\scriptsize {cell.detail}}}" if cell.detail else "")
 
-    lines = ["% " + line for line in [grid.title, *grid.notes]]
-    lines += [rf"\begin{{tabular}}{{l{'r' * (len(grid.header) - 1)}}}", r"\toprule"]
-    lines.append(" & ".join(escape(name) for name in grid.header) + r" \\")
+    lines = [rf"\begin{{tabular}}{{l{'r' * (len(grid.header) - 1)}}}", r"\toprule"]
+    lines.append(" & ".join(grid.header) + r" \\")
     for block in grid.blocks:
         lines += [r"\midrule", *(" & ".join(map(plain, row)) + r" \\" for row in block)]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    return "\n".join([*comments, *lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
 def as_html(grid: Grid) -> str:
     """Renders as an HTML table whose first blocks' rows can be sorted by `data-value`."""
+    grid = _escaped(grid, html.escape)
 
     def plain(cell: Cell, tag: str) -> str:
-        shown = html.escape(cell.text + cell.marks)
-        shown = f"<b>{shown}</b>" if cell.bold else shown
-        detail = f" <small>{html.escape(cell.detail)}</small>" if cell.detail else ""
+        shown = f"<b>{cell.text}{cell.marks}</b>" if cell.bold else cell.text + cell.marks
+        detail = f" <small>{cell.detail}</small>" if cell.detail else ""
         value = "" if cell.value is None else f' data-value="{cell.value!r}"'
         return f"<{tag}{value}>{shown}{detail}</{tag}>"
 
     head = "".join(
-        f'<th scope="col"><button type="button">{html.escape(name)}</button></th>'
-        for name in grid.header
+        f'<th scope="col"><button type="button">{name}</button></th>' for name in grid.header
     )
     bodies = []
     for block in grid.blocks:
@@ -156,9 +162,9 @@ def as_html(grid: Grid) -> str:
             for row in block
         )
         bodies.append("<tbody>" + "\n".join(rows) + "</tbody>")
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in grid.notes)
+    notes = "".join(f"<li>{note}</li>" for note in grid.notes)
     return (
-        f'<div class="scroll"><table class="sortable"><caption>{html.escape(grid.title)}</caption>'
+        f'<div class="scroll"><table class="sortable"><caption>{grid.title}</caption>'
         f"<thead><tr>{head}</tr></thead>\n{''.join(bodies)}</table></div>"
         + (f'<ul class="notes">{notes}</ul>' if notes else "")
     )

@@ -10,16 +10,17 @@ from pathlib import Path
 from embodied.checkpoint.storage import fetch_records, is_url
 from embodied.core.errors import UserError, nearest
 from scores import games
-from scores.folders import find_runs, read_folder
-from scores.formats import read_file, stem
+from scores.folders import EVENTS, find_runs, read_folder
+from scores.formats import Reading, read_file, stem
 from scores.read import MAX_GAMES, MAX_SEEDS
 from scores.records import Problem, Run, printable, problems_of
 
 HELP = (
     "run folder (or a folder of them, nested; also s3:// and the like), score file (upstream's "
-    "scores.json.gz, HarmonyDream's {steps, score} JSON, CSV), or published column paper:NAME "
-    "(paper:all for every one). NAME=SOURCE names the column; SOURCE::METHOD takes one method of "
-    "several"
+    "scores.json.gz, HarmonyDream's {steps, score} JSON, {game: [scores]} JSON, CSV), log of other "
+    "code (JSON lines, TensorBoard), or published column paper:NAME (paper:all for those of Table "
+    "2, paper:released for later ones). NAME=SOURCE names the column; SOURCE::METHOD takes one "
+    "method of several"
 )
 
 
@@ -58,7 +59,9 @@ class _Part:
 
 
 def load(
-    sources: Sequence[str], only: Sequence[str] | None = None
+    sources: Sequence[str],
+    only: Sequence[str] | None = None,
+    reading: Reading = Reading(),  # noqa: B008
 ) -> tuple[list[Group], list[Problem]]:
     """Reads sources into groups of runs.
 
@@ -68,6 +71,7 @@ def load(
     Args:
       sources: see `HELP`.
       only: canonical names of the games to keep; None: all.
+      reading: what the files do not say.
 
     Returns:
       The groups in the order of the sources, and what was wrong with their files.
@@ -76,7 +80,7 @@ def load(
       UserError: no such path, column or method, or nothing could be read at all.
     """
     problems: list[Problem] = []
-    parts = [part for source in sources for part in _read(source, problems)]
+    parts = [part for source in sources for part in _read(source, reading, problems)]
     homes: dict[str, set[str]] = {}
     for part in parts:
         homes.setdefault(part.method, set()).add(part.home)
@@ -84,14 +88,16 @@ def load(
     for part in parts:
         columns.setdefault(part.name(homes[part.method]), []).append(part)
     if not columns:
-        found = "".join(f"\n  {problem}" for problem in problems)
-        raise UserError(f"no scores could be read{found}\nA source is a {HELP}.")
+        faults = "".join(f"\n  {problem}" for problem in problems)
+        raise UserError(f"no scores could be read{faults}\nA source is a {HELP}.")
     groups = [_group(name, members, only, problems) for name, members in columns.items()]
-    return groups, problems
+    return groups, problems + _missing(groups, only)
 
 
 def load_pair(
-    sources: Sequence[str], only: Sequence[str] | None
+    sources: Sequence[str],
+    only: Sequence[str] | None,
+    reading: Reading = Reading(),  # noqa: B008
 ) -> tuple[list[Group], list[Problem]]:
     """Loads A and B apart, each one column, with names that differ.
 
@@ -101,11 +107,13 @@ def load_pair(
     pair: list[Group] = []
     problems: list[Problem] = []
     for source in sources:
-        groups, faults = load([source], only)
+        groups, faults = load([source], only, reading)
         problems += faults
         if len(groups) > 1:
-            names = ", ".join(group.name for group in groups)
-            raise UserError(f"{source} holds several methods: {names}. Take one: {source}::METHOD")
+            several = ", ".join(group.name for group in groups)
+            raise UserError(
+                f"{source} holds several methods: {several}. Take one: {source}::METHOD"
+            )
         pair += groups
     if pair[0].name == pair[1].name:
         pair = [
@@ -117,22 +125,38 @@ def load_pair(
     return pair, problems
 
 
+def _missing(groups: Sequence[Group], only: Sequence[str] | None) -> list[Problem]:
+    """Returns which games groups of runs lack, of `only` or of the 26 if they have some of them.
+
+    Groups that lack the same games are named together.
+    """
+    wanted = only or games.atari100k()
+    lacking: dict[str, list[str]] = {}
+    for group in (group for group in groups if not group.published):
+        names = [game for game in wanted if game not in {run.game for run in group.runs}]
+        if names and (only or len(names) < len(wanted)):
+            reason = f"{len(names)} of {len(wanted)} games missing: {', '.join(names)}"
+            files = dict.fromkeys(run.path for run in group.runs if Path(run.path).is_file())
+            lacking.setdefault(reason, []).extend(files or [group.name])
+    return [Problem(", ".join(dict.fromkeys(names)), why) for why, names in lacking.items()]
+
+
 def _group(
     name: str, parts: list[_Part], only: Sequence[str] | None, problems: list[Problem]
 ) -> Group:
-    """Joins the parts of one column; reports seeds that come twice and games that are missing."""
+    """Joins the parts of one column; reports seeds that come twice."""
     if any(part.published for part in parts):
         if any(part.runs for part in parts):
             raise UserError(f"{name}: a published column has no runs to join others with")
         return Group(name, published=_restricted(parts[0].published, only))
-    kept: dict[tuple[str, int | str], Run] = {}
+    runs: dict[tuple[str, int | str], Run] = {}
     seeds: Counter[str] = Counter()
     reasons: dict[str, list[str]] = {}
     for run in (run for part in parts for run in part.runs if not only or run.game in only):
         key = (run.game, run.seed)
         reason = None
-        if key in kept:
-            first = kept[key].path
+        if key in runs:
+            first = runs[key].path
             reason = f"seed {run.seed} comes twice, used is " + (
                 "the first" if first == run.path else first
             )
@@ -143,18 +167,11 @@ def _group(
         if reason:
             reasons.setdefault(run.path, []).append(f"{run.game}: {reason}")
             continue
-        kept[key] = run
+        runs[key] = run
         seeds[run.game] += 1
-    for path, found in reasons.items():
-        problems += problems_of(path, found)
-    wanted = only or games.atari100k()
-    missing = [game for game in wanted if game not in seeds]
-    if missing and (only or len(missing) < len(wanted)):
-        where = ", ".join(dict.fromkeys(part.home for part in parts if part.home)) or name
-        problems.append(
-            Problem(where, f"{len(missing)} of {len(wanted)} games missing: {', '.join(missing)}")
-        )
-    return Group(name, tuple(kept.values()))
+    for path, complaints in reasons.items():
+        problems += problems_of(path, complaints)
+    return Group(name, tuple(runs.values()))
 
 
 def _restricted(
@@ -167,7 +184,7 @@ def _restricted(
     return dataclasses.replace(column, scores=scores, printed={})
 
 
-def _read(source: str, problems: list[Problem]) -> list[_Part]:
+def _read(source: str, reading: Reading, problems: list[Problem]) -> list[_Part]:
     """Reads one SOURCE; what is wrong with its files goes to `problems`."""
     label, where = "", source
     if "=" in source and not Path(source).exists():
@@ -179,16 +196,17 @@ def _read(source: str, problems: list[Problem]) -> list[_Part]:
         return _published(where, label)
     path = fetch_records(where) if is_url(where) else Path(where).expanduser()
     if path.is_dir():
-        home, found = "", [read_folder(folder) for folder in find_runs(path)]
-        if not found:
+        home, contents = "", [read_folder(folder, reading) for folder in find_runs(path)]
+        if not contents:
             problems.append(Problem(where, "no run folder in it (config.yaml, episodes.jsonl)"))
     elif path.is_file():
-        home, found = where, [read_file(path)]
+        log = path.suffix == ".jsonl" or path.name.startswith(EVENTS)
+        home, contents = where, [(read_folder if log else read_file)(path, reading)]
     else:
         raise UserError(f"no such source: {where!r}. A source is a {HELP}.")
-    problems += [problem for _, complaints in found for problem in complaints]
+    problems += [problem for _, complaints in contents for problem in complaints]
     methods: dict[str, list[Run]] = {}
-    for run in (run for runs, _ in found for run in runs):
+    for run in (run for runs, _ in contents for run in runs):
         methods.setdefault(run.method, []).append(run)
     if method:
         if methods and method not in methods:
@@ -208,13 +226,17 @@ def _read(source: str, problems: list[Problem]) -> list[_Part]:
 def _published(where: str, label: str) -> list[_Part]:
     known = games.published()
     name = where.removeprefix("paper:")
-    if name == "all":
-        names = [column for column in known if column not in ("random", "human")]
+    if name in ("all", "released"):
+        names = [
+            column
+            for column, entry in known.items()
+            if bool(entry.source) == (name == "released") and column not in ("random", "human")
+        ]
     elif name in known:
         names = [name]
     else:
         raise UserError(
-            f"no published column {where!r}; there are paper:all and "
+            f"no published column {where!r}; there are paper:all, paper:released and "
             f"{', '.join('paper:' + column for column in known)}{nearest(name, known)}"
         )
     return [_Part(f"paper:{column}", label, published=known[column]) for column in names]

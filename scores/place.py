@@ -15,7 +15,7 @@ from scores import games
 from scores.grid import Cell, Grid, number
 from scores.load import Group
 from scores.records import UNKNOWN, Run, Series
-from scores.style import GREY, look, new_figure, styled
+from scores.style import GREY, frames_axis, look, new_figure, panels, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,12 +59,12 @@ class Placed:
         """What the points say, in words."""
         count = Counter(point.where for point in self.points)
         total = len(self.points) - count[NOWHERE]
-        found = ", ".join(f"{where} at {count[where]}" for where in (INSIDE, ABOVE, BELOW))
+        places = ", ".join(f"{where} at {count[where]}" for where in (INSIDE, ABOVE, BELOW))
         k = len(self.seeds)
         lacking = f"; {count[NOWHERE]} more beyond their frames" if count[NOWHERE] else ""
         return (
             f"{self.method}, {games.title(self.run.game)}, seed {self.run.seed}, among the "
-            f"{k} seeds of {self.name}: {found} of {total} evaluations{lacking}. One more seed of "
+            f"{k} seeds of {self.name}: {places} of {total} evaluations{lacking}. One more seed of "
             f"the same kind is expected to be inside at {(k - 1) / (k + 1):.0%} of them; "
             "evaluations of one run are not independent."
         )
@@ -90,7 +90,7 @@ def place(groups: Sequence[Group], among: Group) -> list[Placed]:
         raise UserError("no run has an evaluation yet: nothing to place")
     placed = []
     for method, run in runs:
-        seeds = tuple(other for other in among.runs if other.game == run.game and len(_of(other)))
+        seeds = tuple(each for each in among.runs if each.game == run.game and len(each.curve))
         if seeds:
             points = tuple(_points(run.evals, seeds))
             placed.append(Placed(run, method, among.name, seeds, points))
@@ -138,58 +138,45 @@ def figure(placed: Sequence[Placed]) -> Figure:
     across = min(3, len(names))
     down = math.ceil(len(names) / across)
     with styled():
-        made = new_figure(4.6 if across == 1 else 3.2 * across, 3.0 * down + 0.3)
-        panels = made.subplots(down, across, squeeze=False).ravel()
-        for axes in panels[len(names) :]:
-            axes.set_visible(False)
-        for axes, game in zip(panels, names):
+        drawing = new_figure(4.6 if across == 1 else 3.2 * across, 3.0 * down + 0.3)
+        for axes, game in zip(panels(drawing, down, across, len(names)), names):
             here = [each for each in placed if each.run.game == game]
-            label = f"{here[0].name}: {len(here[0].seeds)} seeds"
-            for seed in here[0].seeds:
-                curve = _of(seed)
-                axes.plot(curve.frames, curve.scores, color=GREY, linewidth=0.7, alpha=0.7)
-            frames = np.unique(np.concatenate([_of(seed).frames for seed in here[0].seeds]))
-            values = _at(frames, here[0].seeds)
+            seeds = here[0].seeds
+            for seed in seeds:
+                points = seed.curve
+                axes.plot(points.frames, points.scores, color=GREY, linewidth=0.7, alpha=0.7)
+            frames = np.unique(np.concatenate([seed.curve.frames for seed in seeds]))
+            values = _at(frames, seeds)
             axes.fill_between(
                 frames, values.min(0), values.max(0), color=GREY, alpha=0.18, linewidth=0,
-                label=label,
+                label=f"{here[0].name}: {len(seeds)} seeds",
             )  # fmt: skip
             for index, each in enumerate(here):
                 curve, name = each.run.evals, f"{each.method} seed {each.run.seed}"
-                drawn = look(index)
-                axes.plot(curve.frames, curve.scores, label=name, markersize=3, **drawn)
+                axes.plot(curve.frames, curve.scores, label=name, markersize=3, **look(index))
             axes.set_title(games.title(game))
             axes.set_xlabel("Environment frames")
             axes.set_ylabel("Score of evaluations")
-            axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}K" if value else "0")
+            frames_axis(axes)
             axes.legend(fontsize=7)
-    return made
-
-
-def _of(run: Run) -> Series:
-    return run.evals if len(run.evals) else run.trains
+    return drawing
 
 
 def _at(frames: np.ndarray, seeds: Sequence[Run]) -> np.ndarray:
     """Returns the seeds' scores at frames, `[S, P]`; NaN beyond a seed's own."""
-    curves = [_of(seed) for seed in seeds]
+    beyond = {"left": np.nan, "right": np.nan}
     return np.stack(
-        [np.interp(frames, c.frames, c.scores, left=np.nan, right=np.nan) for c in curves]
+        [np.interp(frames, seed.curve.frames, seed.curve.scores, **beyond) for seed in seeds]
     )
 
 
 def _points(evals: Series, seeds: Sequence[Run]) -> list[Point]:
     values = _at(evals.frames, seeds)
-    found = []
+    points = []
     for frame, score, episodes, there in zip(evals.frames, evals.scores, evals.episodes, values.T):
-        low, high = float(there.min()), float(there.max())  # NaN if any is.
-        mean = float(there.mean())
-        where = _where(float(score), low, high)
-        found.append(Point(float(frame), float(score), int(episodes), low, mean, high, where))
-    return found
-
-
-def _where(score: float, low: float, high: float) -> str:
-    if low != low:
-        return NOWHERE
-    return BELOW if score < low else ABOVE if score > high else INSIDE
+        low, mean, high = float(there.min()), float(there.mean()), float(there.max())
+        where = BELOW if score < low else ABOVE if score > high else INSIDE
+        if low != low:  # NaN, as a seed has none there.
+            where = NOWHERE
+        points.append(Point(float(frame), float(score), int(episodes), low, mean, high, where))
+    return points

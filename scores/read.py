@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,17 +61,18 @@ def read_json(path: Path) -> Any:
         raise BadFile(f"not JSON, perhaps cut short ({error})") from error
 
 
-def read_jsonl(path: Path, needle: bytes) -> Iterator[dict | BadFile]:
+def read_jsonl(path: Path, pattern: str) -> Iterator[dict | BadFile]:
     """Streams the records of a file of JSON lines.
 
     Args:
       path: the file.
-      needle: lines without these bytes are skipped unparsed.
+      pattern: regular expression; lines in which it is not found are skipped unparsed.
 
     Yields:
       Each record, or a BadFile for a line that is none (the others still come).
     """
     number, bad, rest = 1, 0, b""
+    wanted = re.compile(pattern.encode()).search
     try:
         with open(path, "rb") as file:
             while block := file.read(MAX_LINE):
@@ -77,32 +80,32 @@ def read_jsonl(path: Path, needle: bytes) -> Iterator[dict | BadFile]:
                 if len(rest) > MAX_LINE:
                     yield BadFile(f"line {number + len(lines)} is too long; stopped there")
                     return
-                for found in _records(lines, number, needle):
-                    bad += isinstance(found, BadFile)
-                    yield found
+                for record in _records(lines, number, wanted):
+                    bad += isinstance(record, BadFile)
+                    yield record
                     if bad > MAX_BAD_LINES:
                         yield BadFile("too many such lines; the rest is left out")
                         return
                 number += len(lines)
-        yield from _records([rest], number, needle)
+        yield from _records([rest], number, wanted)
     except OSError as error:
         yield BadFile(f"cannot be read ({error.strerror or error})")
 
 
-def _records(lines: list[bytes], first: int, needle: bytes) -> Iterator[dict | BadFile]:
+def _records(lines: list[bytes], first: int, wanted: Any) -> Iterator[dict | BadFile]:
     """Parses lines, of which the first has that number: at once, and one by one if one is bad."""
-    wanted = [line for line in lines if needle in line]
+    matches = [line for line in lines if wanted(line)]
     whole = all(line.endswith(b"}") for line in lines if line)
     try:
-        found = json.loads(b"[" + b",".join(wanted) + b"]") if whole else []
+        records = json.loads(b"[" + b",".join(matches) + b"]") if whole else []
     except (ValueError, RecursionError):
-        found = []
-    if whole and len(found) == len(wanted) and all(isinstance(each, dict) for each in found):
-        yield from found
+        records = []
+    if whole and len(records) == len(matches) and all(isinstance(each, dict) for each in records):
+        yield from records
         return
     for number, line in enumerate(lines, first):
         line = line.strip()
-        if (line.endswith(b"}") and needle not in line) or not line:
+        if not line or (line.endswith(b"}") and not wanted(line)):
             continue
         try:
             record = json.loads(line)
@@ -112,3 +115,40 @@ def _records(lines: list[bytes], first: int, needle: bytes) -> Iterator[dict | B
             yield record
         else:
             yield BadFile(f"line {number} is not a JSON object (cut short?)")
+
+
+def read_events(path: Path) -> Iterator[dict | BadFile]:
+    """Streams the scalars of a file of TensorBoard events as records {step, tag: value}.
+
+    A record of the file is its length, a checksum, the event and a checksum; the lengths bound
+    what is read, so the checksums are passed over. What a killed run was writing ends the file.
+    """
+    from google.protobuf.message import DecodeError  # Lazy: only such files need it.
+    from tensorboardX.proto.event_pb2 import Event
+
+    try:
+        with open(path, "rb") as file:
+            while len(head := file.read(12)) == 12:
+                (size,) = struct.unpack("<Q", head[:8])
+                if size > MAX_BYTES:
+                    yield BadFile(f"an event of {size} bytes; stopped there")
+                    return
+                data = file.read(size + 4)
+                if len(data) < size + 4:
+                    yield BadFile("cut short")
+                    return
+                event = Event.FromString(data[:-4])
+                record: dict[str, Any] = {"step": event.step}
+                for value in event.summary.value:
+                    if value.HasField("simple_value"):
+                        record[value.tag] = value.simple_value
+                    elif value.HasField("tensor") and len(value.tensor.float_val) == 1:
+                        record[value.tag] = value.tensor.float_val[0]
+                    elif value.HasField("tensor") and len(value.tensor.tensor_content) == 4:
+                        (record[value.tag],) = struct.unpack("<f", value.tensor.tensor_content)
+                if len(record) > 1:
+                    yield record
+    except DecodeError as error:
+        yield BadFile(f"not a file of TensorBoard events ({error})")
+    except OSError as error:
+        yield BadFile(f"cannot be read ({error.strerror or error})")

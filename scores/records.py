@@ -49,10 +49,13 @@ class Series:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def take(self, index: slice | np.ndarray) -> Series:
+        """Returns some of the points."""
+        return Series(self.frames[index], self.scores[index], self.episodes[index])
+
     def upto(self, frame: float, after: float = -np.inf) -> Series:
         """Returns the points in (after, frame]."""
-        keep = (self.frames > after) & (self.frames <= frame)
-        return Series(self.frames[keep], self.scores[keep], self.episodes[keep])
+        return self.take((self.frames > after) & (self.frames <= frame))
 
 
 EMPTY = Series(np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
@@ -64,11 +67,15 @@ class Run:
 
     Attributes:
       method: name of the column that it belongs to.
-      game: canonical name (see `games.normalise`).
+      game: canonical name (see `names.normalise`).
       seed: as the file has it; integers where it can be read as one.
       path: the file or folder it was read from.
       evals: one point per evaluation.
       trains: training episodes (or bins of them).
+      length: frames that its configuration planned, 0 where none tells.
+      overshoot: frames by which it may end beyond its length, as `envs` need not divide it.
+      width: frames of a bin, if the training episodes come in bins.
+      final: whether it is one score at an unknown frame instead of a curve.
     """
 
     method: str
@@ -77,6 +84,20 @@ class Run:
     path: str
     evals: Series = EMPTY
     trains: Series = EMPTY
+    length: float = 0.0
+    overshoot: float = 0.0
+    width: float = 0.0
+    final: bool = False
+
+    @property
+    def curve(self) -> Series:
+        """Its evaluations or, where there is none, its training episodes."""
+        return self.evals if len(self.evals) else self.trains
+
+    @property
+    def reach(self) -> float:
+        """The frame of its last point; 0 for a final score."""
+        return float(max(self.curve.frames, default=0.0)) if not self.final else 0.0
 
 
 def numbers(values: Sequence) -> np.ndarray:
@@ -118,16 +139,15 @@ def series(
     x, y = numbers(frames), numbers(scores)
     count = np.broadcast_to(np.asarray(episodes, np.int64), x.shape)
     good = (x >= 0) & (x <= MAX_VALUE) & (np.abs(y) <= MAX_VALUE)  # false for NaN, too
-    order = np.argsort(x[good], kind="stable")
-    found = []
+    points = Series(x[good], y[good], count[good])
+    faults = []
     if not good.all():
-        found.append(
+        faults.append(
             f"{int((~good).sum())} of {len(good)} points are NaN, missing or absurd, left out"
         )
-    if (np.diff(x[good]) < 0).any():
-        found.append("steps go backwards, sorted")
-    made = Series(x[good][order], y[good][order], count[good][order])
-    return made, "; ".join(found) or None
+    if (np.diff(points.frames) < 0).any():
+        faults.append("steps go backwards, sorted")
+    return points.take(np.argsort(points.frames, kind="stable")), "; ".join(faults) or None
 
 
 def evaluations(points: Series) -> Series:
@@ -140,7 +160,6 @@ def evaluations(points: Series) -> Series:
         return points
     frames, place = np.unique(points.frames, return_inverse=True)
     total = np.bincount(place, weights=points.scores)
-    rows = np.bincount(place)
     count = np.bincount(place, weights=points.episodes).astype(np.int64)
     unknown = np.bincount(place, weights=points.episodes == UNKNOWN) > 0
-    return Series(frames, total / rows, np.where(unknown, UNKNOWN, count))
+    return Series(frames, total / np.bincount(place), np.where(unknown, UNKNOWN, count))

@@ -7,12 +7,12 @@ import functools
 import html
 import io
 from collections.abc import Callable, Sequence
+from importlib import resources
 from typing import TYPE_CHECKING
 
 from embodied.core.errors import UserError
 from scores import compare, configs, figures, forest, games, grid, table
 from scores.load import Group
-from scores.page import TEMPLATE
 from scores.protocol import PROTOCOLS, Column
 from scores.records import Problem
 from scores.style import write
@@ -40,13 +40,13 @@ def page(
       frames, band: see `figures.learning_curves`.
       only: the games of the table, None for all.
     """
-    made = table.build(columns, only=only)
+    scores = table.build(columns, only=only)
     sections = [
-        _section("scores", "Scores of each game", grid.as_html(table.grid(made))),
+        _section("scores", "Scores of each game", grid.as_html(table.grid(scores))),
         _section(
             "aggregates",
             "Aggregates",
-            _figure("Human-normalised aggregates with 95% intervals", lambda: figures.bars(made)),
+            _figure("Human-normalised aggregates with 95% intervals", lambda: figures.bars(scores)),
             '<div class="pair">',
             _figure("Performance profiles", lambda: figures.profiles(columns)),
             _figure(
@@ -74,7 +74,7 @@ def page(
         "summary": html.escape(_summary(columns)),
         "sections": "\n".join(section for section in sections if section),
     }
-    text = TEMPLATE
+    text = (resources.files(__package__) / "data" / "page.html").read_text("utf-8")
     for key, value in content.items():
         text = text.replace(f"<!--{key}-->", value)
     return text
@@ -115,7 +115,7 @@ def _comparisons(groups: Sequence[Group], columns: Sequence[Column]) -> list[str
         baseline, first = pairs[0]
         heading = f"{column.name} against {first.name}"
         try:
-            found = compare.compare(first, column)
+            comparison = compare.compare(first, column)
         except UserError as error:
             text = f"<p>{html.escape(str(error))}</p>"
             sections.append(_section(f"diff-{number}", heading, text))
@@ -125,8 +125,8 @@ def _comparisons(groups: Sequence[Group], columns: Sequence[Column]) -> list[str
             _section(
                 f"diff-{number}",
                 heading,
-                grid.as_html(compare.grid(found)),
-                _figure(heading, functools.partial(forest.forest, found)),
+                grid.as_html(compare.grid(comparison)),
+                _figure(heading, functools.partial(forest.forest, comparison)),
                 grid.as_html(keys) if keys else "",
             )
         )

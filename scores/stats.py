@@ -39,6 +39,11 @@ def task_means(scores: np.ndarray) -> np.ndarray:
     return _sum(scores, -2) / (~np.isnan(scores)).sum(-2)
 
 
+def each_task(scores: np.ndarray) -> np.ndarray:
+    """Means of tasks as the statistics of `bootstrap`: `[..., R, T]` -> `[T, ...]`."""
+    return np.moveaxis(task_means(scores), -1, 0)
+
+
 def mean(scores: np.ndarray) -> np.ndarray:
     """Mean over tasks of the means over runs: `[..., R, T]` -> `[...]`."""
     return task_means(scores).mean(-1)
@@ -115,9 +120,9 @@ def bootstrap(
     )
     chunk = max(1, int(MAX_ELEMENTS // elements))
     draws = [resamples(sample, rng, count, chunk) for sample in samples]
-    found = np.concatenate([np.asarray(statistic(*drawn)) for drawn in zip(*draws)], axis=-1)
+    sampled = np.concatenate([np.asarray(statistic(*drawn)) for drawn in zip(*draws)], axis=-1)
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(found, [tail, 1 - tail], axis=-1)
+    low, high = np.quantile(sampled, [tail, 1 - tail], axis=-1)
     return [Estimate(float(v), float(a), float(b)) for v, a, b in zip(values, low, high)]
 
 
@@ -134,8 +139,10 @@ def aggregates(scores: np.ndarray, count: int = RESAMPLES) -> dict[str, Estimate
     scores = scores[:, np.isfinite(scores).any(0)]
     if not scores.size:
         return {name: Estimate(np.nan) for name in AGGREGATES}
-    found = bootstrap(lambda x: np.stack([f(x) for f in AGGREGATES.values()]), scores, count=count)
-    return dict(zip(AGGREGATES, found))
+    estimates = bootstrap(
+        lambda x: np.stack([f(x) for f in AGGREGATES.values()]), scores, count=count
+    )
+    return dict(zip(AGGREGATES, estimates))
 
 
 def aggregate_differences(

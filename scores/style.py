@@ -50,6 +50,24 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def panels(figure: Figure, down: int, across: int, count: int) -> list[Axes]:
+    """Returns the axes of the first `count` panels of a grid; the others are hidden."""
+    axes = list(figure.subplots(down, across, squeeze=False).ravel())
+    for unused in axes[count:]:
+        unused.set_visible(False)
+    return axes[:count]
+
+
+def thousands(value: float, digits: str = "g") -> str:
+    """Prints a tick: 1500 as 1.5K."""
+    return f"{value / 1000:{digits}}K" if abs(value) >= 1000 else f"{value:g}"
+
+
+def frames_axis(axes: Axes) -> None:
+    """Labels the ticks of x in thousands of frames."""
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}K" if value else "0")
+
+
 def look(index: int) -> dict[str, Any]:
     """Returns colour, line and marker of the column of that number."""
     turn = index % len(COLORS)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from scores import games, stats
+from scores import budgets, games, stats
 from scores.grid import MARKS, Cell, Grid, number
 from scores.notes import notes
 from scores.protocol import Column
@@ -47,12 +47,18 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Entries by (row, column name) and what to tell below them."""
+    """Entries by (row, column name) and what to tell above and below them."""
 
     columns: Sequence[Column]
     games: Sequence[str]
     entries: Mapping[tuple[str, str], Entry]
+    title: str
     notes: Sequence[str]
+
+    @property
+    def rated(self) -> list[str]:
+        """The games that have a human score; without any the table has no aggregates."""
+        return [game for game in self.games if game in games.atari100k()]
 
 
 def build(
@@ -68,53 +74,53 @@ def build(
       only: the games of the table; None: see `rows_of`.
     """
     shown = rows_of(columns) if only is None else only
+    title = budgets.title(shown, {k: v for column in columns for k, v in column.budgets.items()})
+    table = Table(columns, shown, {}, title, [])
     entries: dict[tuple[str, str], Entry] = {}
     for column in columns:
-        for entry in [*_games(column, shown, resamples), *_aggregates(column, shown, resamples)]:
+        for entry in [
+            *_games(column, shown, resamples),
+            *_aggregates(column, table.rated, resamples),
+        ]:
             entries[entry.row, column.name] = entry
-    for row in [*shown, *TITLES]:
-        contest = [entries[row, column.name] for column in columns]
-        for entry in _best(row, contest):
+    for row in dict.fromkeys(row for row, _ in entries):
+        for entry in _best(row, [entries[row, column.name] for column in columns]):
             entries[row, entry.column] = dataclasses.replace(entry, best=True)
-    return Table(
-        columns, shown, entries, notes(columns, {f for e in entries.values() for f in e.flags})
-    )
+    flags = {flag for entry in entries.values() for flag in entry.flags}
+    lines = notes(columns, flags, bool(table.rated))
+    return dataclasses.replace(table, entries=entries, notes=lines)
 
 
 def rows_of(columns: Sequence[Column]) -> list[str]:
     """Returns the games of the table: all 26 if any of them has a score, then the others."""
-    found = {game for column in columns for game in column.games}
-    known = games.atari100k() if found & set(games.atari100k()) else []
-    return [*known, *sorted(found - set(known))]
+    present = {game for column in columns for game in column.games}
+    known = games.atari100k() if present & set(games.atari100k()) else []
+    return [*known, *sorted(present - set(known))]
 
 
 def _games(column: Column, shown: Sequence[str], resamples: int) -> list[Entry]:
     scores = column.select(shown)
     runs = np.isfinite(scores).sum(0)
     have = np.flatnonzero(runs)
-    estimates = {}
+    estimates = dict.fromkeys(range(len(shown)), Estimate(np.nan))
     if len(have):
-
-        def per_game(sample: np.ndarray) -> np.ndarray:
-            return np.moveaxis(stats.task_means(sample), -1, 0)
-
-        found = stats.bootstrap(per_game, scores[:, have], count=resamples)
-        estimates = {
+        means = stats.bootstrap(stats.each_task, scores[:, have], count=resamples)
+        estimates |= {
             int(index): estimate if runs[index] > 1 else Estimate(estimate.value)
-            for index, estimate in zip(have, found)
+            for index, estimate in zip(have, means)
         }
     entries = []
     for index, game in enumerate(shown):
         episodes = column.episodes[:, list(column.games).index(game)] if runs[index] else [0]
         total = None if min(episodes) < 0 else int(sum(episodes))
-        estimate = estimates.get(index, Estimate(np.nan))
-        count = int(runs[index])
-        entries.append(Entry(game, column.name, estimate, count, total, column.flags(game)))
+        flags = column.flags(game)
+        entries.append(Entry(game, column.name, estimates[index], int(runs[index]), total, flags))
     return entries
 
 
-def _aggregates(column: Column, shown: Sequence[str], resamples: int) -> list[Entry]:
-    rated = [game for game in shown if game in games.atari100k()]
+def _aggregates(column: Column, rated: Sequence[str], resamples: int) -> list[Entry]:
+    if not rated:
+        return []
     scores = games.normalised(rated, column.select(rated))
     estimates = stats.aggregates(scores, resamples)
     if column.published:  # Made of single runs, which a published mean does not tell.
@@ -151,41 +157,47 @@ def grid(table: Table, intervals: bool = True) -> Grid:
       table: what `build` returned.
       intervals: whether games show their intervals, too (aggregates always do).
     """
-    who = games.published()
+    columns, rated = table.columns, table.rated
+    blank = [Cell(""), Cell("")] if rated else []  # below the references Random and Human
 
-    def cell(entry: Entry, show: str, detail: bool) -> Cell:
-        low, high = entry.estimate.low, entry.estimate.high
-        span = f"[{number(low)}, {number(high)}]" if detail and np.isfinite(low) else ""
-        return Cell(show, span, entry.best, entry.flags, entry.estimate.value)
+    def row(name: str, cells: Sequence[Cell]) -> list[Cell]:
+        return [Cell(name), *blank, *cells]
 
-    head, body, foot = [], [], []
-    blank = [Cell(""), Cell("")]
-    head.append([Cell("Protocol"), *blank, *(Cell(column.protocol) for column in table.columns)])
-    head.append([Cell("Seeds"), *blank, *(_seeds(column) for column in table.columns)])
+    head = [
+        row("Protocol", [Cell(column.protocol) for column in columns]),
+        row("Seeds", [_seeds(column) for column in columns]),
+    ]
+    body, foot = [], []
     for game in table.games:
-        row = [Cell(games.title(game))]
-        for reference in ("random", "human"):
-            value = float(who[reference].scores.get(game, np.nan))
-            row.append(Cell(number(value), value=value))
-        found = [table.entries[game, column.name] for column in table.columns]
-        body.append(row + [cell(entry, number(entry.estimate.value), intervals) for entry in found])
-    for name, title in TITLES.items():
-        row = [Cell(title), *blank]
-        for column in table.columns:
-            entry = table.entries[name, column.name]
-            show, _, span = str(entry.estimate).partition(" ")
-            row.append(Cell(show, span, entry.best, entry.flags, entry.estimate.value))
-        foot.append(row)
-    if any(column.published and column.published.printed for column in table.columns):
-        for name in ("mean", "median"):
-            row = [Cell(f"{TITLES[name]}, as printed"), *blank]
-            row += [_printed(column, name) for column in table.columns]
-            foot.append(row)
-    rated = [game for game in table.games if game in games.atari100k()]
-    counts = [sum(len(column.of(game)) > 0 for game in rated) for column in table.columns]
-    foot.append([Cell("Games"), *blank, *(Cell(f"{count} of {len(rated)}") for count in counts)])
-    header = ["Game", "Random", "Human", *(column.name for column in table.columns)]
-    return Grid("Atari 100K" if rated else "Scores", header, [head, body, foot], table.notes)
+        cells = []
+        for entry in (table.entries[game, column.name] for column in columns):
+            low, high = number(entry.estimate.low), number(entry.estimate.high)
+            span = f"[{low}, {high}]" if intervals and np.isfinite(entry.estimate.low) else ""
+            cells.append(_marked(entry, number(entry.estimate.value), span))
+        if rated:
+            cells = [Cell(number(value), value=value) for value in games.references(game)] + cells
+        body.append([Cell(games.title(game)), *cells])
+    if rated:
+        for name, title in TITLES.items():
+            cells = []
+            for entry in (table.entries[name, column.name] for column in columns):
+                show, _, span = str(entry.estimate).partition(" ")
+                cells.append(_marked(entry, show, span))
+            foot.append(row(title, cells))
+        if any(column.published and column.published.printed for column in columns):
+            for name in ("mean", "median"):
+                cells = [_printed(column, name) for column in columns]
+                foot.append(row(f"{TITLES[name]}, as printed", cells))
+        counts = [sum(len(column.of(game)) > 0 for game in rated) for column in columns]
+        foot.append(row("Games", [Cell(f"{count} of {len(rated)}") for count in counts]))
+    references = ["Random", "Human"] if rated else []
+    header = ["Game", *references, *(column.name for column in columns)]
+    return Grid(table.title, header, [block for block in (head, body, foot) if block], table.notes)
+
+
+def _marked(entry: Entry, text: str, detail: str) -> Cell:
+    marks = "".join(MARKS[flag] for flag in entry.flags)
+    return Cell(text, detail, entry.best, marks, entry.estimate.value)
 
 
 def _seeds(column: Column) -> Cell:
@@ -209,13 +221,13 @@ def _printed(column: Column, name: str) -> Cell:
 
 def records(table: Table) -> list[dict]:
     """Returns every entry as a flat record, for CSV and JSON."""
-    by_name = {column.name: column for column in table.columns}
+    protocols = {column.name: column.protocol for column in table.columns}
     return [
         {
             "row": row,
             "kind": "aggregate" if row in TITLES else "game",
             "column": name,
-            "protocol": by_name[name].protocol,
+            "protocol": protocols[name],
             "value": entry.estimate.value,
             "low": entry.estimate.low,
             "high": entry.estimate.high,

@@ -150,7 +150,11 @@ def test_warnings_alike_are_joined(write_run, capsys, tmp_path):
 
 
 def test_other_kinds_of_figures_can_be_added(monkeypatch, capsys):
-    monkeypatch.setitem(verbs.KINDS, "balance", lambda args: 7 if args.sources == ["x"] else 0)
+    monkeypatch.setitem(
+        verbs.KINDS,
+        "balance",
+        lambda args, out: 7 if (args.sources, out.name) == (["x"], "balance.png") else 0,
+    )
     assert main(["plot", "x", "--kind", "balance"]) == 7
     with pytest.raises(UserError, match="balance"):
         verbs.run_plot(type("Args", (), {"kind": "other"}))

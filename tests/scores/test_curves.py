@@ -23,20 +23,21 @@ def test_bins_close_on_the_right(write_run):
 
 
 def test_learning_curve_over_seeds_with_other_steps(write_run):
-    group, _ = load_one(
+    group, column = load_one(
         write_run("a", seed=0, evals={200_000: [10], 400_000: [20]}),
         write_run("b", seed=1, evals={400_000: [40]}),
     )
-    found = curves.learning_curve(group, "pong", "final-eval", None, "sd")
+    found = curves.learning_curve(group, "pong", column, None, "sd")
     assert found.frames.tolist() == [200_000, 400_000]
     assert found.mean.tolist() == [10, 30]
     assert found.low.tolist() == [10, 20]  # standard deviation of 20 and 40
     assert found.high.tolist() == [10, 40]
-    band = curves.learning_curve(group, "pong", "final-eval", None, "ci")
+    band = curves.learning_curve(group, "pong", column, None, "ci")
     assert band.mean.tolist() == [10, 30]
     assert (band.low[1], band.high[1]) == (20, 40)
-    assert curves.learning_curve(group, "hero", "final-eval", None, "sd") is None
-    assert curves.learning_curve(group, "pong", "train-window", None, "sd") is None
+    assert curves.learning_curve(group, "hero", column, None, "sd") is None
+    (trained,) = protocol.columns([group], "train-window")
+    assert curves.learning_curve(group, "pong", trained, None, "sd") is None
 
 
 def test_efficiency_counts_only_bins_with_every_game(write_run):

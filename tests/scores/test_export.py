@@ -16,7 +16,7 @@ def groups_of(*sources):
 def test_upstream_round_trip(write_run, tmp_path):
     trains = [(4112, -21), (8000, -19.5)]
     groups = groups_of(
-        write_run("a", "ALE/Jamesbond-v5", 3, trains=trains, evals={8000: [1]}),
+        write_run("a", "atari_james_bond", 3, trains=trains, evals={8000: [1]}),
         write_run("b", "dmc_walker_walk", 0, evals={8000: [1]}),
     )
     data, problems = export.upstream(groups)

@@ -2,7 +2,7 @@
 
 import json
 
-from scores.folders import find_runs, identity, read_folder
+from scores.folders import find_runs, read_folder, settings
 from scores.records import UNKNOWN
 
 
@@ -40,7 +40,7 @@ def test_identity_of_quoted_and_commented_scalars(tmp_path):
     (tmp_path / "config.yaml").write_text(
         "# task: no\ntask: 'ALE/Pong-v5'  # the task\nenv:\n  seed: 9\nseed: 4\nmethod:\n"
     )
-    assert identity(tmp_path) == {"task": "ALE/Pong-v5", "seed": "4"}
+    assert settings(tmp_path) == {"task": "ALE/Pong-v5", "env.seed": "9", "seed": "4"}
 
 
 def test_upstream_logdir(tmp_path):

@@ -80,12 +80,12 @@ def test_csv(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text(
         "Task,Seed,Frame,Return,mode,episodes,method\n"
-        "ALE/Pong-v5,0,400000,10,,,\n"
-        "ALE/Pong-v5,0,400000,20,,,\n"
-        "ALE/Pong-v5,1,400000,5,eval,100,other\n"
-        "ALE/Pong-v5,1,399996,7,train,1,other\n"
-        "ALE/Pong-v5,2,soon,7,train,1,other\n"
-        "ALE/Pong-v5,2,4,7,dream,1,other\n"
+        "PongNoFrameskip-v4,0,400000,10,,,\n"
+        "PongNoFrameskip-v4,0,400000,20,,,\n"
+        "PongNoFrameskip-v4,1,400000,5,eval,100,other\n"
+        "PongNoFrameskip-v4,1,399996,7,train,1,other\n"
+        "PongNoFrameskip-v4,2,soon,7,train,1,other\n"
+        "PongNoFrameskip-v4,2,4,7,dream,1,other\n"
     )
     (a, b), problems = read_file(path)
     assert (a.method, a.game, a.evals.scores.tolist()) == ("mine", "pong", [15.0])

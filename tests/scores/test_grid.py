@@ -12,7 +12,7 @@ GRID = Grid(
     "100% _sure_",
     ["Game", "a|b & <i>c</i>"],
     [
-        [[Cell("Qbert"), Cell("12", "[1, 20]", True, ("few-seeds",), 12.0)]],
+        [[Cell("Qbert"), Cell("12", "[1, 20]", True, "‡", 12.0)]],
         [[Cell("Up_N"), Cell("–", value=math.nan)]],
     ],
     ["a note with 5% & #1"],
@@ -54,6 +54,10 @@ def test_numbers_as_the_paper_prints_them():
     values = (7754.4, 100, 99.96, 99.94, -20.96, 13, 0.0, math.nan, math.inf)
     assert [grid.number(value) for value in values] == [
         "7754", "100", "100", "99.9", "-21.0", "13", "0", "–", "–",
+    ]  # fmt: skip
+    small = (0.25, -0.25, 0.5, 0.996, 0.123, 0.004, 1.25)
+    assert [grid.number(value) for value in small] == [
+        "0.25", "-0.25", "0.5", "1.0", "0.12", "0.004", "1.2",
     ]  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def test_an_unfinished_run_has_no_score_yet(write_run):
     np.testing.assert_equal(found.scores, [[15], [np.nan]])
     assert found.notes == [
         "no score, stops at 200,000 of 400,000 frames: Pong (seed 1)",
-        "--frames N scores every run at N frames",
+        "--frames N scores every run at N frames, --allow-unfinished where it stands",
     ]
     (found,) = column(runs[1:], None, 200_000)
     assert found.scores.tolist() == [[9]]
