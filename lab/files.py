@@ -10,6 +10,7 @@ import numpy as np
 
 from embodied.checkpoint.files import decode
 from embodied.core.errors import UserError
+from embodied.records.lines import read_lines
 
 FORMAT = 1
 RESULT = "analysis.json"
@@ -31,7 +32,7 @@ def read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, 
         raise UserError(f"{folder} holds no finished analysis: it has no {RESULT}")
     try:
         result = json.loads(path.read_bytes())
-        updates = [json.loads(line) for line in (folder / UPDATES).read_bytes().splitlines()]
+        updates = read_lines(folder / UPDATES)
         frames = folder / FRAMES
         arrays = decode(frames.read_bytes(), frames) if frames.is_file() else {}
     except (OSError, ValueError) as error:

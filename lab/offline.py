@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from embodied.records.logger import say
+from embodied.records.text import duration
 from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
 from harmony_dreamerv3.config import Config
 from lab import split
@@ -84,7 +85,7 @@ class Progress:
         left = (self._total - self._done) / rate
         say(
             f"{what()}; {self._done:,} of {self._total:,} updates, {rate:.3g} a second, "
-            f"{_duration(left)} left"
+            f"{duration(left)} left"
         )
 
 
@@ -145,9 +146,3 @@ def _not_finite(values: list[Metrics]) -> str | None:
         if bad:
             return min(bad, key=lambda name: (not name.startswith("loss/"), name == "loss/model"))
     return None
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

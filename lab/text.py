@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from embodied.records.text import columns
+
 
 def describe(result: Mapping[str, Any]) -> str:
     """Returns a table with one row for each method, and what to know about it.
@@ -14,21 +16,20 @@ def describe(result: Mapping[str, Any]) -> str:
     """
     reward, options = result["reward"], result["options"]
     sparse = result["reward_scale"]["sparse"]
-    columns = {"reward MSE": "mse", "right": "right"}
+    titles = {"reward MSE": "mse", "right": "right"}
     if sparse:
-        columns |= {"MSE, paying steps": "rewarding_mse", "precision": "precision"}
-        columns |= {"recall": "recall"}
+        titles |= {"MSE, paying steps": "rewarding_mse", "precision": "precision"}
+        titles |= {"recall": "recall"}
     states = [(key, where) for key in result["state"] for where in ("observed", "predicted")]
-    head = ["method", *columns, *(f"R² of {key}, {where}" for key, where in states)]
+    head = ["method", *titles, *(f"R² of {key}, {where}" for key, where in states)]
     rows = [head]
     for name, found in {**reward["methods"], "(mean reward)": reward["constant"]}.items():
-        row = [name, *(estimate(found[key]) for key in columns.values())]
+        row = [name, *(estimate(found[key]) for key in titles.values())]
         for key, where in states:
             known = result["state"][key].get(name)
             row.append(number(known[where]["r2"]) if known else "")
         rows.append(row)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths)).rstrip() for row in rows]
+    lines = columns(rows)
     paying = f", {reward['rewarding_steps']:,} of them paying" if sparse else ""
     lines.append(
         f"after {options['observed']} observed steps, over {options['predicted']} predicted ones: "

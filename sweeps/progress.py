@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 from embodied.checkpoint.manifest import unseal
 from embodied.core.errors import UserError
+from embodied.records.lines import read_lines
 from sweeps.plan import Job
 
 _TAIL = 2**18  # Bytes of metrics.jsonl in which the last evaluation is looked for.
@@ -88,14 +87,14 @@ def measure(job: Job, root: Path) -> Progress:
     """
     runs = job.runs(root)
     # Frozen seeds write no more, the others write alike.
-    lines = max((_records(_read(run / "timing.jsonl")) for run in runs), key=_newest)
+    lines = max((read_lines(run / "timing.jsonl") for run in runs), key=_newest)
     steps = seconds = 0.0
     for line in lines:
         total = float(line.get("seconds/total") or 0)
         steps += float(line.get("steps_per_second") or 0) * total
         seconds += total
     last = lines[-1] if lines else {}
-    evaluations = [found for run in runs if (found := _evaluation(run))]
+    evaluations = list(filter(None, map(_evaluation, runs)))
     means = [line["eval/return"] for line in evaluations if line["eval/return"] is not None]
     counts = [line for line in evaluations if line.get("step")]
     return Progress(
@@ -112,35 +111,7 @@ def _newest(lines: list[dict[str, Any]]) -> int:
     return int(lines[-1].get("step", 0)) if lines else -1
 
 
-def tail(path: Path, count: int) -> list[str]:
-    """Returns the last lines of a text file; none where there is no file."""
-    return _read(path, 2**14).decode(errors="replace").splitlines()[-count:]
-
-
 def _evaluation(run: Path) -> dict[str, Any] | None:
     """Returns the last line of metrics.jsonl with an evaluation."""
-    lines = _read(run / "metrics.jsonl", _TAIL).splitlines()
-    wanted = [line for line in lines if b'"eval/return"' in line]
-    found = _records(wanted[-1]) if wanted else []
-    return found[-1] if found else None
-
-
-def _records(data: bytes) -> list[dict[str, Any]]:
-    """Returns the lines that are whole."""
-    found = []
-    for line in data.splitlines():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    return [line for line in found if isinstance(line, dict)]
-
-
-def _read(path: Path, most: int | None = None) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            if most is not None:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - most))
-            return file.read()
-    except OSError:
-        return b""
+    lines = read_lines(run / "metrics.jsonl", _TAIL, needle=b'"eval/return"')
+    return lines[-1] if lines else None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from embodied.core.errors import UserError, signal_name
+from embodied.records.lines import tail
 from embodied.records.logger import say
 from embodied.run.signals import StopFlag
 from sweeps import launch, progress, states
@@ -177,7 +178,7 @@ class Runner:
         for job, state in failed:
             path = launch.log_path(self._root, job)
             self._tell(f"\nfailed: {job.name} {state.reason}; the end of {path}:")
-            for line in progress.tail(path, LOG_LINES):
+            for line in tail(path, 2**14).decode(errors="replace").splitlines()[-LOG_LINES:]:
                 self._tell(f"    {line}")
         for job, state in found:
             if state.state == states.FINISHED and state.reason:

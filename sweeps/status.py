@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from embodied.records.text import columns, duration
 from sweeps import progress, states
 from sweeps.plan import Job
 from sweeps.progress import Progress
@@ -93,15 +94,7 @@ def text(table: Sequence[Row]) -> str:
     """
     head = ["method", "task", "seeds", "state", "steps", "", "updates/s", "left", "return", ""]
     cells = [head, *(_cells(row) for row in table)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    right = {4, 5, 6, 7, 8}
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths))
-        ).rstrip()
-        for row in cells
-    ]
+    lines = columns(cells, right=range(4, 9))
     return "\n".join([*lines, "", totals(table)])
 
 
@@ -119,17 +112,6 @@ def totals(table: Sequence[Row]) -> str:
     )
     done = f"{1 - left / every:.1%} of all steps" if every else "nothing to do"
     return f"{', '.join(shown)}; {done}, {rate:.1f} updates/s, ETA {duration(seconds_left(table))}"
-
-
-def duration(seconds: float | None) -> str:
-    """Returns a time as `2d 03h`, `3h 07m` or `4m 09s`; a dash when it is not known."""
-    if seconds is None:
-        return "-"
-    whole = int(seconds)
-    days, hours, minutes = whole // 86400, whole // 3600, whole // 60
-    if days:
-        return f"{days}d {hours % 24:02d}h"
-    return f"{hours}h {minutes % 60:02d}m" if hours else f"{minutes}m {whole % 60:02d}s"
 
 
 def _cells(row: Row) -> list[str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from embodied.records.lines import read_lines
 from embodied.run.config import fill_step
 from harmony_dreamerv3.config import Config
 
@@ -67,19 +66,6 @@ def evaluation(folder: Path) -> int:
     spread = f"standard deviation {np.std(values):.4g}, n = {len(values)}"
     print(f"mean {np.mean(values):.4g}, median {np.median(values):.4g}, {spread}; {folder}")
     return 0
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Lines of a record; an unfinished last line is left out."""
-    if not path.exists():
-        return []
-    lines = []
-    for text in path.read_text("utf-8").splitlines():
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            continue
-    return lines
 
 
 def _returns(label: str, values: list[float], where: str) -> list[str]:

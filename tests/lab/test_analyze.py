@@ -1,14 +1,12 @@
 """The verb from end to end, and what wrong input gets."""
 
-import json
-
 import numpy as np
 import pytest
 
 from embodied.checkpoint.files import decode
 from harmony_dreamerv3.main import main
 from lab import buffer as buffers
-from lab import files, strip
+from lab import files
 
 SMALL = ["--updates", "4", "--log-every", "2", "--observed", "4", "--predicted", "3",
          "--windows", "6", "--regression-updates", "2", "--strip", "3", "4", "2",
@@ -94,13 +92,3 @@ def test_export_of_a_buffer(source, tmp_path):
     before, after = buffers.read(source), buffers.read(copy)
     assert before.ends == after.ends
     np.testing.assert_array_equal(before.arrays["image"], after.arrays["image"])
-
-
-def test_strip_shows_the_window_that_pays_most():
-    rewards = np.zeros((4, 6))
-    rewards[0, :2] = 1  # Observed: does not count.
-    rewards[1, [3, 5]] = 1  # Predicted, at frames that are not shown.
-    rewards[2, 4] = 1  # Predicted and shown.
-    assert strip.choose(rewards, 2, 2, 0.5) == 2
-    assert strip.choose(rewards[:2], 2, 2, 0.5) == 1
-    assert json.dumps(strip.choose(rewards[:1], 2, 2, 0.5)) == "0"

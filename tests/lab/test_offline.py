@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from tiny import make_agent, make_batch
 
-from harmony_dreamerv3.config import build, to_dict
-from harmony_dreamerv3.config.overrides import flatten
-from lab import methods, offline, split
+from lab import offline, split
 
 
 @pytest.mark.parametrize("method", ["harmony", "dwa"])
@@ -63,22 +61,3 @@ def test_a_loss_that_is_not_finite_ends_it(make_buffer):
     starts = np.arange(4, 12)
     _, bad = offline.train(trainer, buffer, starts, 0, 4, 2, lambda *_: None)
     assert bad == "loss/reward"
-
-
-def test_methods_are_laid_over_the_run_without_its_own_balancing(make_buffer):
-    base = make_buffer([9]).config
-    flat = flatten(to_dict(base)) | {
-        "balance.method": "dwa",
-        "balance.options": {"window": 7},
-        "balance.weights": {},
-        "balance.dyn_regularizer": "released",
-    }
-    made = methods.make(build(flat), ["harmony", "dreamerv3"], {"model_opt.lr": "3e-3"})
-    assert list(made) == ["harmony", "dreamerv3"]
-    assert made["harmony"].balance.method == "harmony"
-    assert made["dreamerv3"].balance.method == "fixed"
-    for config in made.values():
-        assert config.balance.options == {}
-        assert config.balance.dyn_regularizer == "released"
-        assert config.agent.model_opt.lr == 3e-3
-        assert config.agent.rssm == base.agent.rssm

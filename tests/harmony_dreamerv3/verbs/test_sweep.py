@@ -11,8 +11,7 @@ import pytest
 from embodied.checkpoint.lock import Lock
 from embodied.core.errors import UserError
 from harmony_dreamerv3 import main as command
-from sweeps import Job, JobState, States, plan, status
-from sweeps.progress import Progress
+from sweeps import JobState, States, plan
 
 LINE = ["sweep", "--configs", "debug", "--tasks", "dummy_disc", "--methods", "dreamerv3", "harmony",
         "--seeds", "0", "1"]  # fmt: skip
@@ -110,11 +109,6 @@ def test_ray_is_asked_for_when_it_is_missing(tmp_path: Path, capsys, monkeypatch
     assert "pip install 'harmony-dreamerv3[ray]'" in capsys.readouterr().err
 
 
-def row(state: str, step: int, rate: float, seeds: tuple[int, ...] = (0,)) -> status.Row:
-    job = Job("a", "dummy_disc", seeds, len(seeds) > 1, (), 1000)
-    return status.Row(job, JobState(state), Progress(step=step, rate=rate, updates_rate=rate))
-
-
 def test_storage_goes_with_the_plan(tmp_path: Path, capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     from embodied.checkpoint.storage import Storage
     from sweeps import cluster
@@ -148,30 +142,6 @@ def test_storage_goes_with_the_plan(tmp_path: Path, capsys, monkeypatch) -> None
     assert "4 waiting" in capsys.readouterr().out
     assert run("sweep", "--status", tmp_path / "none", "--storage", f"{url}2") == 2
     assert "holds no sweep" in capsys.readouterr().err
-
-
-def test_time_left() -> None:
-    table = [row("finished", 1000, 10.0), row("running", 500, 10.0), row("waiting", 0, 0.0)]
-    # 500 steps at 10 a second and 1000 at the mean of 10, one after the other.
-    assert status.seconds_left(table) == 50 + 100
-    # Two side by side: half the sum of 50 + 50 + 100.
-    assert status.seconds_left([*table, row("running", 500, 10.0)]) == 100
-    # The slowest running job takes 500 s, longer than its share of the sum.
-    slow = [row("running", 500, 1.0), row("running", 990, 10.0)]
-    assert status.seconds_left(slow) == 500
-    assert status.seconds_left([row("waiting", 0, 0.0)]) is None
-    assert status.seconds_left([row("finished", 1000, 1.0), row("failed", 5, 1.0)]) == 0
-    assert status.duration(None) == "-" and status.duration(249) == "4m 09s"
-    assert status.duration(3600 * 3 + 420) == "3h 07m"
-    assert status.duration(86400 * 2 + 3600 * 3) == "2d 03h"
-
-
-def test_totals_count_every_seed() -> None:
-    table = [row("running", 500, 10.0, (0, 1, 2)), row("failed", 0, 0.0)]
-    # 1500 of 4000 steps done; three learners with 10 updates a second each.
-    assert status.totals(table) == (
-        "1 running, 1 failed; 37.5% of all steps, 30.0 updates/s, ETA 0m 50s"
-    )
 
 
 def test_status_reads_the_run_folders(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
