@@ -55,7 +55,7 @@ def make(task: str, seed: int, options: Options) -> Catch:
     return Catch(columns, rows, options.size, seed)
 
 
-class Catch:
+class Catch(states.Saved):
     """A ball falls one row a step from a random column; the paddle moves left, stays, or right.
 
     The reward is 1 when the ball lands on the paddle and -1 when it does not; all other rewards
@@ -69,7 +69,7 @@ class Catch:
     """
 
     repeat = 1
-    savable = True
+    _STATE = ("ball", "paddle", "over")
 
     def __init__(self, columns: int, rows: int, size: int, seed: int) -> None:
         self._columns = columns
@@ -108,18 +108,3 @@ class Catch:
         grid[-1, self._paddle] = _PADDLE
         grid[self._ball[0], self._ball[1]] = _BALL
         return grid[self._row_of][:, self._column_of]
-
-    def save(self) -> bytes:
-        """Returns positions and generator."""
-        return states.pack(
-            {"rng": self._rng, "ball": self._ball, "paddle": self._paddle, "over": self._over}
-        )
-
-    def load(self, data: bytes) -> None:
-        """Restores what `save` returned."""
-        state = states.expect(states.unpack(data), {"rng", "ball", "paddle", "over"}, "catch")
-        states.set_rng(self._rng, state["rng"])
-        self._ball, self._paddle, self._over = state["ball"], state["paddle"], state["over"]
-
-    def close(self) -> None:
-        """Has nothing to free."""

@@ -58,7 +58,7 @@ def make(task: str, seed: int, options: Options) -> Distract:
     return Distract(task == "reach", seed, options)
 
 
-class Distract:
+class Distract(states.Saved):
     """Move the white cell onto the red one; each time it gets there the red one jumps elsewhere.
 
     The reward is 1 at each arrival, else 0. Background waves and drifting squares move by
@@ -74,7 +74,7 @@ class Distract:
     """
 
     repeat = 1
-    savable = True
+    _STATE = ("agent", "goal", "count", "over", "waves", "blobs")
 
     def __init__(self, discrete: bool, seed: int, options: Options) -> None:
         self._discrete = discrete
@@ -174,20 +174,3 @@ class Distract:
             row, column = blob[:2].astype(int)
             image[row : row + side, column : column + side] = blob[4:]
         image *= self._options.strength
-
-    def save(self) -> bytes:
-        """Returns positions, distractors and generator."""
-        return states.pack({"rng": self._rng} | {key: getattr(self, f"_{key}") for key in _STATE})
-
-    def load(self, data: bytes) -> None:
-        """Restores what `save` returned."""
-        state = states.expect(states.unpack(data), {"rng", *_STATE}, "distract")
-        states.set_rng(self._rng, state["rng"])
-        for key in _STATE:
-            setattr(self, f"_{key}", state[key])
-
-    def close(self) -> None:
-        """Has nothing to free."""
-
-
-_STATE = ("agent", "goal", "count", "over", "waves", "blobs")

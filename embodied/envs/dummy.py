@@ -48,7 +48,7 @@ def make(task: str, seed: int, options: Options) -> Dummy:
     return Dummy(task == "disc", seed, options)
 
 
-class Dummy:
+class Dummy(states.Saved):
     """Shows one of four targets; the reward is 1 for matching it with the action, else 0.
 
     Args:
@@ -58,7 +58,7 @@ class Dummy:
     """
 
     repeat = 1
-    savable = True
+    _STATE = ("target", "count", "over")
 
     def __init__(self, discrete: bool, seed: int, options: Options) -> None:
         self._discrete = discrete
@@ -108,18 +108,3 @@ class Dummy:
         if self._options.vector:
             obs["vector"] = np.eye(_CHOICES, dtype=np.float32)[self._target]
         return obs
-
-    def save(self) -> bytes:
-        """Returns target, step count and generator."""
-        return states.pack(
-            {"rng": self._rng, "target": self._target, "count": self._count, "over": self._over}
-        )
-
-    def load(self, data: bytes) -> None:
-        """Restores what `save` returned."""
-        state = states.expect(states.unpack(data), {"rng", "target", "count", "over"}, "dummy")
-        states.set_rng(self._rng, state["rng"])
-        self._target, self._count, self._over = state["target"], state["count"], state["over"]
-
-    def close(self) -> None:
-        """Has nothing to free."""

@@ -150,7 +150,7 @@ def episode_line(
     }
     if episode.success is not None:
         line["success"] = episode.success
-    return line
+    return line | episode.logs
 
 
 def evaluation_lines(

@@ -25,6 +25,7 @@ class Episode:
       length: agent steps, without the reset.
       terminated: it ended by itself and not by a time limit.
       success: whether any step was a success; None where the environment does not say.
+      logs: what the keys `log_<name>` of the last observation say, by name, for the records.
     """
 
     member: int
@@ -33,6 +34,7 @@ class Episode:
     length: int
     terminated: bool
     success: bool | None
+    logs: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 class Driver:
@@ -200,6 +202,6 @@ class Driver:
             return None
         success = bool(self._success[n, e]) if "success" in obs else None
         terminated = bool(obs["is_terminal"])
-        return Episode(
-            n, e, float(self._totals[n, e]), int(self._lengths[n, e]), terminated, success
-        )
+        logs = {key[4:]: float(obs[key]) for key in obs if key[:4] == "log_" and not obs[key].ndim}
+        total, length = float(self._totals[n, e]), int(self._lengths[n, e])
+        return Episode(n, e, total, length, terminated, success, logs)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from embodied.envs import crafter
 from embodied.records.lines import read_lines
 from embodied.run.config import fill_step
 from harmony_dreamerv3.config import Config
@@ -43,6 +44,9 @@ def describe(folder: Path, config: Config, repeat: int) -> str:
         last = [e["return"] for e in evals if e["step"] == step]
         where = f"evaluation at {step:,} agent steps = {step * repeat:,} frames"
         lines += _returns("trained return", last, f"{len(last)} episodes, {where}")
+    if train and any(key.startswith(crafter.PREFIX) for key in train[0]):
+        share = f"{crafter.score(train):.2f}% (all {len(train)} episodes of training)"
+        lines.append(f"  Crafter score: {share}")
     names = {
         "config.yaml": "configuration",
         "metrics.jsonl": "losses and rates",

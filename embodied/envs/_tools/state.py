@@ -52,6 +52,28 @@ def unpack(data: bytes) -> Any:
         ) from error
 
 
+class Saved:
+    """Saves and restores the generator `_rng` and the attributes that `_STATE` names."""
+
+    savable = True
+    _STATE: tuple[str, ...] = ()
+    _rng: np.random.Generator
+
+    def save(self) -> bytes:
+        """Returns the attributes and the generator."""
+        return pack({"rng": self._rng, **{key: getattr(self, f"_{key}") for key in self._STATE}})
+
+    def load(self, data: bytes) -> None:
+        """Restores what `save` returned."""
+        state = expect(unpack(data), {"rng", *self._STATE}, type(self).__name__.lower())
+        set_rng(self._rng, state["rng"])
+        for key in self._STATE:
+            setattr(self, f"_{key}", state[key])
+
+    def close(self) -> None:
+        """Has nothing to free."""
+
+
 def plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Returns those attributes of an object that `pack` can encode, generators left out.
 

@@ -1,0 +1,80 @@
+"""Crafter: seeds repeat in every process, games resume exactly, achievements reach the records."""
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import embodied.envs
+from embodied.core.errors import UserError
+from embodied.envs import crafter
+from embodied.stepping.driver import Driver
+
+pytest.importorskip("crafter")
+pytestmark = pytest.mark.filterwarnings("default")  # Its image library warns as it likes.
+
+
+def digest(steps):
+    env = embodied.envs.make("crafter_reward", 3)
+    rng = np.random.default_rng(0)
+    total = hashlib.sha256()
+    for _ in range(steps):
+        obs = env.step(env.act_space["action"].sample(rng))
+        total.update(obs["image"].tobytes() + obs["reward"].tobytes())
+    return total.hexdigest()
+
+
+def test_seeds_repeat_in_every_process(check_seeds):
+    check_seeds("crafter_reward", {}, 20)
+    code = f"import test_crafter; print(test_crafter.digest(300))"  # noqa: F541
+    folder = str(__import__("pathlib").Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {folder!r}); {code}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == digest(300)
+
+
+def test_resume_is_exact(check_resume):
+    check_resume("crafter_reward", {"length": 60}, 40, 60)
+    check_resume("crafter_noreward", {}, 0, 10)
+
+
+def test_time_limit_and_rewards(roll):
+    seen = roll(embodied.envs.make("crafter_noreward", 0, {"length": 30}), 32)
+    assert [bool(obs["is_last"]) for obs in seen] == [False] * 30 + [True, False]
+    assert not seen[30]["is_terminal"] and not any(obs["reward"] for obs in seen)
+    rewards = {float(obs["reward"]) for obs in roll(embodied.envs.make("crafter_reward", 0), 60)}
+    assert max(rewards) >= 0.9  # Something is achieved by chance.
+
+
+def test_achievements_of_an_episode():
+    driver = Driver([[embodied.envs.make("crafter_reward", 0, {"length": 60})]])
+    rng = np.random.default_rng(0)
+    active = np.ones((1, 1), bool)
+    driver.reset(active)
+    total = 0.0
+    for _ in range(60):
+        [*episodes], errors = driver.step(driver.act_space.sample(rng)[None, None], active)
+        total += float(driver.obs["reward"][0, 0])
+    assert not errors and len(episodes[0].logs) == 22
+    gained = sum(count > 0 for count in episodes[0].logs.values())
+    assert gained >= 1 and abs(episodes[0].total - gained) < 1.0
+    assert abs(episodes[0].total - total) < 1e-4
+
+
+def test_score():
+    lines = [{"achievement_a": 2, "achievement_b": 0}, {"achievement_a": 0, "achievement_b": 0}]
+    assert np.isclose(crafter.score(lines), np.sqrt(51) - 1)
+    assert np.isclose(crafter.score(lines[:1]), np.sqrt(101) - 1)
+    assert crafter.score([{"achievement_a": 0}]) == 0
+
+
+def test_mistakes(monkeypatch):
+    with pytest.raises(UserError, match=r"env.crafter.length must be at least 1"):
+        crafter.Options(length=0)
+    monkeypatch.setitem(sys.modules, "crafter", None)
+    with pytest.raises(UserError, match=r"pip install 'harmony-dreamerv3\[crafter\]'"):
+        embodied.envs.make("crafter_reward", 0)
