@@ -86,7 +86,8 @@ class JaxConfig:
       prealloc: False takes GPU memory as needed, when several jobs share a device.
       deterministic: deterministic operations on GPU, at some cost of speed.
       cache: keep compiled programs in ~/.cache/harmony_dreamerv3.
-      device_replay: auto, True or False: keep the replay in accelerator memory.
+      device_replay: auto, True or False: keep the replay in accelerator memory, where it fits and
+        no array has more than 2^31 numbers.
       population_devices: devices that share the learners of `--seeds`.
       data_devices: devices that share the windows of each batch.
       coordinator: several processes train one seed: host:port of the first, or auto.

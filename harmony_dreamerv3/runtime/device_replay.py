@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -11,9 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from embodied.core.errors import UserError
 from embodied.core.space import Space
 
 Arrays = dict[str, jax.Array]
+MAX_ELEMENTS = 2**31 - 1  # Of one array; compilers count in 32 bits where they can.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,13 +91,27 @@ def gather(arrays: Mapping[str, jax.Array], index: Any, first: Any) -> Arrays:
 
 def size_of(spaces: Mapping[str, Space], capacity: int) -> int:
     """Bytes that `capacity` transitions take."""
-    each = sum(int(np.prod(s.shape)) * np.dtype(s.dtype).itemsize for s in spaces.values())
+    each = sum(math.prod(s.shape) * np.dtype(s.dtype).itemsize for s in spaces.values())
     return each * capacity
+
+
+def check_size(spaces: Mapping[str, Space], capacity: int) -> None:
+    """Raises UserError for an array of more elements than programs on devices surely address."""
+    for name, space in spaces.items():
+        elements = capacity * math.prod(space.shape)
+        if elements > MAX_ELEMENTS:
+            raise UserError(
+                f"jax.device_replay True: {capacity:,} steps of {name!r} are {elements:,} numbers, "
+                f"more than the {MAX_ELEMENTS:,} of one array on a device; lower run.replay_size, "
+                "or leave jax.device_replay auto, which then takes the host's memory"
+            )
 
 
 def fits(spaces: Mapping[str, Space], capacity: int, count: int, device: jax.Device) -> bool:
     """Returns whether `count` stores take at most half of what an accelerator has free."""
     if device.platform == "cpu":
+        return False
+    if any(capacity * math.prod(space.shape) > MAX_ELEMENTS for space in spaces.values()):
         return False
     stats = device.memory_stats() or {}
     free = stats.get("bytes_limit", 0) - stats.get("bytes_in_use", 0)

@@ -63,10 +63,11 @@ class Runtime:
         self._pending: list[jax.Array] = []
         self._alive: Any = None
         self._failures = Failures(self.size)
-        self._names: list[str] = []
+        self._names: list[str] = []  # of metrics, once the shapes of a batch are known
         # Said for outputs, too: a state that came back laid out differently could not be donated.
         trained = (self._shard_state, *[self._everywhere] * 3)
         acted = (self._shard_state, self._everywhere)
+        self._step = jax.jit(self._each(self.agent.train_step), inline=True)
         self._train = jax.jit(self._train_members, donate_argnums=0, out_shardings=trained)
         self._train_stored = jax.jit(
             self._gather_and_train, donate_argnums=0, out_shardings=trained
@@ -136,11 +137,13 @@ class Runtime:
             index, first = (
                 np.stack([getattr(b, name) for b in batches]) for name in ("index", "first")
             )
+            self._name_metrics(jax.eval_shape(_gather, stores, index, first))
             done = self._train_stored(self.state, stores, index, first)
         else:
             batch = self._share(
                 {k: np.stack([b[k] for b in batches]) for k in self.agent.batch_keys}
             )
+            self._name_metrics(batch)
             done = self._train(self.state, batch)
         self.state, outputs, values, self._alive = done
         self._pending.append(values)
@@ -212,6 +215,8 @@ class Runtime:
             raise UserError(f"jax.device_replay: expected auto, True or False, got {choice!r}")
         device = self.mesh.devices.flat[0]
         fits = device_replay.fits(spaces, capacity, self.size, device)
+        if choice == "true":
+            device_replay.check_size(spaces, capacity)
         if self.mesh.size > 1 or choice == "false" or (choice == "auto" and not fits):
             return [None] * self.size
         return [device_replay.DeviceStore(spaces, capacity, device) for _ in self.seeds]
@@ -219,19 +224,15 @@ class Runtime:
     # Compiled functions
 
     def _train_members(self, state: TrainState, batch: Any) -> tuple[TrainState, Any, Any, Any]:
-        state, outputs, metrics = self._each(self.agent.train_step)(state, batch)
-        self._names = sorted(metrics)
-        values = jnp.stack([metrics[name] for name in self._names], -1)
+        state, outputs, metrics = self._step(state, batch)
+        # One array for all: each further output of the program would be one more to wait for.
+        values = jnp.stack([metrics[name] for name in sorted(metrics)], -1)
         return state, outputs, values, state.alive
 
     def _gather_and_train(
         self, state: TrainState, stores: list[Any], index: Any, first: Any
     ) -> tuple[TrainState, Any, Any, Any]:
-        gathered = [
-            device_replay.gather(store, index[n], first[n]) for n, store in enumerate(stores)
-        ]
-        batch = jax.tree.map(lambda *xs: jnp.stack(xs), *gathered)
-        return self._train_members(state, batch)
+        return self._train_members(state, _gather(stores, index, first))
 
     def _act_members(
         self, params: Any, carry: Any, obs: Any, keys: Any, counter: Any, *, mode: str
@@ -264,6 +265,11 @@ class Runtime:
 
     # Helpers
 
+    def _name_metrics(self, batch: Any) -> None:
+        """Learns the names of metrics from the shapes of a batch; training reuses the trace."""
+        if not self._names:
+            self._names = sorted(jax.eval_shape(self._step, self.state, batch)[2])
+
     def _policy_params(self) -> Any:
         return self.agent.policy_params(self.state)
 
@@ -290,6 +296,12 @@ class Runtime:
                 f"{self.size} seeds must be a multiple of jax.population_devices "
                 f"({population}), and batch_size {c.batch_size} of jax.data_devices ({data})"
             )
+
+
+def _gather(stores: list[Any], index: Any, first: Any) -> Any:
+    """The batches `[N, B, T, ...]` of N stores."""
+    batches = [device_replay.gather(store, index[n], first[n]) for n, store in enumerate(stores)]
+    return jax.tree.map(lambda *xs: jnp.stack(xs), *batches)
 
 
 def _fold(key: Any, mode: str, counter: Any) -> Any:

@@ -45,6 +45,27 @@ def test_a_state_that_was_saved_continues_the_same(runtime: Runtime) -> None:
     assert np.isfinite(values).all()
 
 
+def test_an_update_is_traced_once_and_names_its_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = tiny.make_agent(jax__device_replay="True")
+    traces = []
+    step = type(agent).train_step
+    monkeypatch.setattr(type(agent), "train_step", lambda *args: traces.append(args) or step(*args))
+    member = Runtime(agent.config, agent.obs_space, agent.act_space, [0])
+    assert member.drain()[0] == []
+    batch = tiny.make_batch(agent)
+    member.train([batch])
+    member.train([batch])
+    names, values = member.drain()
+    assert names == sorted(names) and "loss/reward" in names and values.shape[0] == 2
+    assert len(traces) == 1
+    (store,) = member.make_stores({**agent.obs_space, **agent.act_space}, 8)
+    assert store is not None
+    store.write(np.arange(8), {k: v.reshape(8, *v.shape[2:]) for k, v in batch.items()})
+    first = np.zeros((2, 4), bool)
+    member.train([store.gather(np.arange(8).reshape(2, 4), first)])
+    assert member.drain()[0] == names and len(traces) <= 2
+
+
 def test_a_state_of_another_agent_is_refused(runtime: Runtime) -> None:
     saved = flat(runtime)
     key = "params/actor/out/bias"
