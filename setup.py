@@ -78,7 +78,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["harmony_dreamerv3*", "embodied*", "scores*", "sweeps*"]),
     package_data={
-        "harmony_dreamerv3": ["py.typed"],
+        "harmony_dreamerv3": ["py.typed", "interop/*.yaml"],
         "embodied": ["py.typed"],
         "scores": ["data/*", "py.typed"],
         "sweeps": ["py.typed"],

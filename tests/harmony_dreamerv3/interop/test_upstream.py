@@ -8,7 +8,7 @@ from harmony_dreamerv3.interop import upstream
 
 
 def test_every_default_and_block_can_be_built():
-    for name in upstream.BLOCKS:
+    for name in upstream.tables()["blocks"]:
         config = configs.make((), upstream.translate(["defaults", name], {}))
         assert config.balance.dyn_regularizer == "released" and not config.balance.vectors
 
