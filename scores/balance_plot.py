@@ -98,9 +98,11 @@ def balance(run: Path) -> Figure:
             panels[3].axhline(1, color=GREY, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
         shares = record.get("grad_share", {})
         whose = f"{next(iter(shares)).capitalize()}'s share" if len(shares) == 1 else "Shares"
-        _over_time(panels[4], f"{whose} of gradient norm", shares, looks)
-        panels[4].set_ylim(0, 1)
-        panels[4].yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}%")
+        least = min((values[values > 0].min(initial=1) for _, values in shares.values()), default=1)
+        # Of a head whose share is below a twentieth a linear axis would show a line at 0.
+        _over_time(panels[4], f"{whose} of gradient norm", shares, looks, log=least < 0.05)
+        panels[4].set_ylim(None if shares and least < 0.05 else 0, 1)
+        panels[4].yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
         _weight_against_loss(panels[5], record, looks)
         for axes, letter in zip(panels, "abcdef"):
             axes.set_title(f"({letter})  {axes.get_title()}", loc="left", fontweight="bold")

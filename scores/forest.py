@@ -84,5 +84,5 @@ def _label(axes: Axes, comparison: Comparison, unit: str) -> None:
         )
     better = comparison.improvement
     span = f" [{better.low:.2f}, {better.high:.2f}]"
-    won = f", P(improvement) {better.value:.2f}{span}" if np.isfinite(better.low) else ""
+    won = f"\nP(improvement) {better.value:.2f}{span}" if np.isfinite(better.low) else ""
     axes.set_title(f"{comparison.b} against {comparison.a}: {comparison.verdict}{won}")

@@ -36,6 +36,8 @@ def normalise(name: str) -> str:
       name: task or game as some file spells it.
     """
     name = name.strip()
+    if is_aggregate(name):
+        return printable(name)
     spelled = _ID.fullmatch(name)
     if spelled:
         gym, ale, game, wrapper, version = spelled.groups()
