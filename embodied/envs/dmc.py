@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from embodied.core import ranges
 from embodied.core.env import STANDARD_SPACES, Obs, standard_obs
 from embodied.core.errors import UserError, nearest
 from embodied.core.space import Space
+from embodied.envs._tools import physics
 from embodied.envs._tools import state as states
 from embodied.envs._tools.gl import GL_HELP, default_backend
 
+INSTALL = "harmony-dreamerv3[dmc]"
 _CAMERAS = {"quadruped": 2}  # Domains whose first camera does not follow the body.
 
 
@@ -39,9 +42,7 @@ class Options:
     def __post_init__(self) -> None:
         if not (self.image or self.vectors):
             raise UserError("env.dmc.image and env.dmc.vectors are both off: nothing to observe")
-        for key in ("size", "repeat"):
-            if getattr(self, key) < 1:
-                raise UserError(f"env.dmc.{key} must be at least 1, got {getattr(self, key)}")
+        ranges.check(self, dict.fromkeys(("size", "repeat"), ranges.COUNT), "env.dmc.")
 
 
 def tasks() -> tuple[str, ...]:
@@ -70,7 +71,7 @@ def load_suite(render: bool) -> Any:
         return importlib.import_module("dm_control.suite")
     except ModuleNotFoundError as error:
         raise UserError(
-            f"dm_control tasks need the extra [dmc]: pip install harmony-dreamerv3[dmc] ({error})"
+            f"dm_control tasks need the extra [dmc]: pip install '{INSTALL}' ({error})"
         ) from error
 
 
@@ -103,7 +104,7 @@ class DMC:
         cameras = self._env.physics.model.ncam
         if options.image and self._camera >= cameras:
             raise UserError(f"env.dmc.camera {self._camera}: {self._name} has {cameras} cameras")
-        self._model = _arrays(self._env.physics.model.ptr)  # As it was before any episode.
+        self._model = physics.arrays(self._env.physics.model.ptr)  # As it was before any episode.
         self._over = True
         self.repeat = options.repeat
         self.obs_space: dict[str, Space] = dict(STANDARD_SPACES)
@@ -158,19 +159,11 @@ class DMC:
             ) from error
 
     def save(self) -> bytes:
-        """Returns MuJoCo's integration state, what the task changed in the model, and counters."""
-        import mujoco
-
-        physics, task = self._env.physics, self._env.task
-        model, data = physics.model.ptr, physics.data.ptr
-        kind = mujoco.mjtState.mjSTATE_INTEGRATION
-        integration = np.zeros(mujoco.mj_stateSize(model, kind), np.float64)
-        mujoco.mj_getState(model, data, integration, kind)
-        now = _arrays(model)
+        """Returns the simulation's state, what the task remembers, its generator, counters."""
+        simulation, task = self._env.physics, self._env.task
         return states.pack(
             {
-                "integration": integration,
-                "model": {k: v for k, v in now.items() if not np.array_equal(v, self._model[k])},
+                **physics.save(simulation.model.ptr, simulation.data.ptr, self._model),
                 "random": task.random,
                 "task": states.plain(vars(task)),
                 "count": self._env._step_count,
@@ -185,37 +178,21 @@ class DMC:
 
         keys = {"integration", "model", "random", "task", "count", "reset", "over"}
         state = states.expect(states.unpack(data), keys, self._name)
-        physics, task = self._env.physics, self._env.task
-        model = physics.model.ptr
-        # Only these: a foreign index among the integers would make MuJoCo read anywhere.
-        states.expect({**self._model, **state["model"]}, set(self._model), self._name)
-        for key, value in {**self._model, **state["model"]}.items():
-            getattr(model, key)[:] = value
-        kind = mujoco.mjtState.mjSTATE_INTEGRATION
-        mujoco.mj_setState(model, physics.data.ptr, state["integration"], kind)
+        simulation, task = self._env.physics, self._env.task
+        model = simulation.model.ptr
+        physics.load(model, simulation.data.ptr, self._model, state, self._name)
         # What depends on positions and velocities, as dm_control leaves it after every step.
-        mujoco.mj_step1(model, physics.data.ptr)
+        mujoco.mj_step1(model, simulation.data.ptr)
         task.random.set_state(state["random"])
         states.set_attributes(task, state["task"], self._name)
         self._env._step_count = state["count"]
         self._env._reset_next_step = state["reset"]
         self._over = state["over"]
         if self._options.image and model.nhfield:
-            with physics.contexts.gl.make_current() as context:
+            with simulation.contexts.gl.make_current() as context:
                 upload = mujoco.mjr_uploadHField
-                context.call(upload, model, physics.contexts.mujoco.ptr, 0)
+                context.call(upload, model, simulation.contexts.mujoco.ptr, 0)
 
     def close(self) -> None:
         """Frees the rendering context."""
         self._env.close()
-
-
-def _arrays(model: Any) -> dict[str, np.ndarray]:
-    """Returns copies of the numbers that describe a model; meshes, skins, textures left out."""
-    skipped = ("_", "mesh", "skin", "tex")
-    found = {key: getattr(model, key) for key in dir(model) if not key.startswith(skipped)}
-    return {
-        key: value.copy()
-        for key, value in found.items()
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f"
-    }
