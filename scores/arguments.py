@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,160 +24,123 @@ def count(text: str) -> int:
     return value
 
 
-_FLAG: dict[str, Any] = {"action": "store_true"}
-_PROTOCOLS = "; ".join(f"{name}: {what}" for name, what in protocol.PROTOCOLS.items())
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "sources": {"metavar": "SOURCE", "help": load.HELP},
-    "--protocol": {
-        "choices": protocol.PROTOCOLS,
-        "help": f"how a run is scored: {_PROTOCOLS}. Default: final-eval, and train-window for a "
-        "source without evaluations",
-    },
-    "--frames": {
-        "type": count,
-        "help": "frames at which runs are scored (400K for Atari 100K; else the smallest length "
-        "that all sources have)",
-    },
-    "--games": {"nargs": "+", "metavar": "GAME", "help": "only these games"},
-    "--strict": _FLAG | {"help": "exit with 1 if any file had a fault"},
-    "--allow-unfinished": _FLAG
-    | {"help": "score runs that have not reached these frames where they stand"},
-    "--frames-per-step": {
-        "type": count,
-        "metavar": "N",
-        "help": "frames of one step in files that count steps without saying which: 1 if these "
-        "are frames, 4 if they are agent steps of Atari",
-    },
-    "--lists": {
-        "choices": ("episodes", "curve"),
-        "help": "what a list of numbers for each seed is: episodes of one evaluation (their mean "
-        "counts) or a curve over training (the last one counts)",
-    },
-    "--resamples": {
-        "type": count,
-        "default": stats.RESAMPLES,
-        "help": "bootstrap resamples behind the intervals (%(default)s)",
-    },
+def _option(help: str, **settings: Any) -> dict[str, Any]:
+    return {"help": help, **settings}
+
+
+def _flag(help: str) -> dict[str, Any]:
+    return {"help": help, "action": "store_true"}
+
+
+PROTOCOL = (
+    f"how a run is scored: {'; '.join(f'{k}: {what}' for k, what in protocol.PROTOCOLS.items())}. "
+    "Default: final-eval, and train-window for a source without evaluations"
+)
+FRAMES = (
+    "frames at which runs are scored (400K for Atari 100K, else the smallest length that all "
+    "sources have)"
+)
+UNFINISHED = "score runs that have not reached these frames where they stand"
+UNIT = (
+    "frames of one step in files that count steps without saying which: 1 if these are frames, 4 "
+    "if they are agent steps of Atari"
+)
+LISTS = (
+    "what a list of numbers for each seed is: episodes of one evaluation (their mean counts) or a "
+    "curve over training (the last one counts)"
+)
+REDUCTION = (
+    "like --protocol, but several give several columns for each source: last-eval, last-episode, "
+    "window-10%%, best, or a protocol"
+)
+EXPORTS = (
+    "upstream: training episodes as scores.json.gz; harmonydream: evaluations as {steps, score}"
+)
+FIGURE = {"type": Path, "help": "figure to write (.png, .svg, .pdf)"}
+KINDS = "curves, bars, profiles, efficiency; balance (of one run)"
+# By name; an argument of one verb alone is given with the verb.
+COMMON: Mapping[str, dict[str, Any]] = {
+    "sources": _option(load.HELP, nargs="+", metavar="SOURCE"),
+    "--protocol": _option(PROTOCOL, choices=protocol.PROTOCOLS),
+    "--frames": _option(FRAMES, type=count),
+    "--games": _option("only these games", nargs="+", metavar="GAME"),
+    "--strict": _flag("exit with 1 if any file had a fault"),
+    "--allow-unfinished": _flag(UNFINISHED),
+    "--frames-per-step": _option(UNIT, type=count, metavar="N"),
+    "--lists": _option(LISTS, choices=("episodes", "curve")),
+    "--resamples": _option("bootstrap resamples behind the intervals (%(default)s)", type=count),
     "--format": {"default": "text", "choices": TEXT_FORMATS},
-    "--out": {"type": Path, "help": "file to write instead of printing"},
-    "--band": {
-        "default": "sd",
-        "choices": ("sd", "ci"),
-        "help": "of curves: deviation or 95%% interval",
-    },
+    "--out": _option("file to write instead of printing", type=Path),
+    "--band": _option("of curves: deviation or 95%% interval", default="sd", choices=("sd", "ci")),
 }
-SCORED = ("--protocol", "--frames", "--games", "--strict", "--allow-unfinished")
-READ = ("--frames-per-step", "--lists")
-
-
-def add_parsers(subparsers: argparse._SubParsersAction) -> dict[str, argparse.ArgumentParser]:
-    """Adds a parser for each verb and returns them by name."""
-    return {
-        verb: add(subparsers)
-        for verb, add in {
-            "table": _table,
-            "diff": _diff,
-            "plot": _plot,
-            "place": _place,
-            "report": _report,
-        }.items()
-    }
-
-
-def _add(parser: argparse.ArgumentParser, *names: str, **changes: dict[str, Any]) -> None:
-    """Adds arguments of `ARGUMENTS`, or new ones, with changes by name without dashes."""
-    for name in names:
-        parser.add_argument(name, **ARGUMENTS.get(name, {}) | changes.get(name.strip("-"), {}))
-
-
-def _table(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    parser = subparsers.add_parser(
-        "table",
-        help="scores of all games with the published ones beside them",
-        description="Prints the benchmark table: mean scores, human-normalised aggregates and "
-        "their stratified bootstrap intervals. Steps are environment frames throughout.",
-    )
-    _add(
-        parser,
-        *("sources", *SCORED, "--reduction", *READ, "--resamples", "--format", "--out"),
-        "--no-intervals",
-        sources={"nargs": "*", "help": f"{load.HELP}. None: the published columns"},
-        reduction={
-            "nargs": "+",
-            "metavar": "R",
-            "help": "like --protocol, but several give several columns for each source: "
-            "last-eval, last-episode, window-10%%, best, or a protocol",
+READ: dict[str, dict[str, Any]] = {
+    "--frames-per-step": {},
+    "--lists": {},
+    "--games": {},
+    "--strict": {},
+}
+SCORED = READ | {"--protocol": {}, "--frames": {}, "--allow-unfinished": {}}
+PRINTED: dict[str, dict[str, Any]] = {"--format": {}, "--out": {}}
+# Verb -> settings of its parser, and its arguments with what differs from `COMMON`.
+VERBS: Mapping[str, tuple[dict[str, Any], dict[str, dict[str, Any]]]] = {
+    "table": (
+        {
+            "help": "scores of all games with the published ones beside them",
+            "description": "Prints the benchmark table: mean scores, human-normalised aggregates "
+            "and their stratified bootstrap intervals. Steps are environment frames throughout.",
         },
-        format={
-            "choices": [*TEXT_FORMATS, *export.FORMATS],
-            "help": "upstream: training episodes as scores.json.gz; harmonydream: evaluations as "
-            "{steps, score}",
+        {"sources": _option(f"{load.HELP}. None: the published columns", nargs="*")}
+        | SCORED
+        | {"--reduction": _option(REDUCTION, nargs="+", metavar="R")}
+        | {"--resamples": {"default": stats.RESAMPLES}}
+        | {"--format": _option(EXPORTS, choices=[*TEXT_FORMATS, *export.FORMATS]), "--out": {}}
+        | {"--no-intervals": _flag("leave out the intervals of single games")},
+    ),
+    "diff": (
+        {
+            "help": "compare two sources game by game and over all games",
+            "description": "Compares B with A, the baseline: differences are B - A.",
         },
-        **{"no-intervals": _FLAG | {"help": "leave out the intervals of single games"}},
-    )
-    return parser
-
-
-def _diff(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    parser = subparsers.add_parser(
-        "diff",
-        help="compare two sources game by game and over all games",
-        description="Compares B with A, the baseline: differences are B - A.",
-    )
-    _add(
-        parser,
-        *("a", "b", *SCORED, *READ, "--resamples", "--test", "--fail-if-worse", "--format"),
-        *("--out", "--forest"),
-        a={"metavar": "A", "help": load.HELP},
-        b={"metavar": "B", "help": "likewise"},
-        resamples={"default": compare.RESAMPLES},
-        test={"default": "welch", "choices": TESTS, "help": "of the seeds of a game"},
-        forest={"type": Path, "help": "forest plot to write (.png, .svg, .pdf)"},
-        **{
-            "fail-if-worse": _FLAG
-            | {"help": "exit with 1 if B is worse overall or on any single game"}
+        {"a": _option(load.HELP, metavar="A"), "b": _option("likewise", metavar="B")}
+        | SCORED
+        | {"--resamples": {"default": compare.RESAMPLES}}
+        | {"--test": _option("of the seeds of a game", default="welch", choices=TESTS)}
+        | {"--fail-if-worse": _flag("exit with 1 if B is worse overall or on any single game")}
+        | PRINTED
+        | {"--forest": _option("forest plot to write (.png, .svg, .pdf)", type=Path)},
+    ),
+    "plot": (
+        {"help": "figures of scores"},
+        {"sources": {}}
+        | SCORED
+        | {"--kind": _option(KINDS, default="curves")}
+        | {"--out": {"help": "file to write (.png, .svg, .pdf); <kind>.png"}, "--band": {}},
+    ),
+    "place": (
+        {
+            "help": "where runs lie among the seeds of published curves",
+            "description": "Says of every evaluation of the runs whether it lies inside, above or "
+            "below all seeds of other curves.",
         },
-    )
-    return parser
+        {"sources": {"metavar": "RUN"}}
+        | {"--among": _option("curves of several seeds", required=True, metavar="SOURCE")}
+        | READ
+        | PRINTED
+        | {"--figure": FIGURE},
+    ),
+    "report": (
+        {"help": "tables and figures in one self-contained page"},
+        {"out": _option("the page to write", type=Path, metavar="OUT.html"), "sources": {}}
+        | SCORED
+        | {"--band": {"help": "of the curves"}},
+    ),
+}
 
 
-def _plot(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    parser = subparsers.add_parser("plot", help="figures of scores")
-    kinds = "curves, bars, profiles, efficiency; balance (of one run)"
-    _add(
-        parser,
-        *("sources", *SCORED, *READ, "--kind", "--out", "--band"),
-        sources={"nargs": "+"},
-        kind={"default": "curves", "help": kinds},
-        out={"help": "file to write (.png, .svg, .pdf); <kind>.png"},
-    )
-    return parser
-
-
-def _place(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    parser = subparsers.add_parser(
-        "place",
-        help="where runs lie among the seeds of published curves",
-        description="Says of every evaluation of the runs whether it lies inside, above or below "
-        "all seeds of other curves.",
-    )
-    _add(
-        parser,
-        *("sources", "--among", "--games", *READ, "--format", "--out", "--figure", "--strict"),
-        sources={"nargs": "+", "metavar": "RUN"},
-        among={"required": True, "metavar": "SOURCE", "help": "curves of several seeds"},
-        figure={"type": Path, "help": "figure to write (.png, .svg, .pdf)"},
-    )
-    return parser
-
-
-def _report(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    parser = subparsers.add_parser("report", help="tables and figures in one self-contained page")
-    _add(
-        parser,
-        *("out", "sources", *SCORED, *READ, "--band"),
-        out={"type": Path, "metavar": "OUT.html", "help": "the page to write"},
-        sources={"nargs": "+"},
-        band={"help": "of the curves"},
-    )
+def add_parser(subparsers: argparse._SubParsersAction, verb: str) -> argparse.ArgumentParser:
+    """Adds the parser of a verb, one of `VERBS`."""
+    settings, own = VERBS[verb]
+    parser = subparsers.add_parser(verb, **settings)
+    for name, changes in own.items():
+        parser.add_argument(name, **COMMON.get(name, {}) | changes)
     return parser

@@ -80,18 +80,10 @@ def compare(a: Column, b: Column, test: str = "welch", resamples: int = RESAMPLE
     pairs = [(a.of(game), b.of(game)) for game in shared]
     differences = [difference(x, y, test) for x, y in pairs]
     corrected = holm(np.array([change.p for change in differences]))
-    rows = [
-        GameRow(
-            game,
-            float(x.mean()),
-            float(y.mean()),
-            change,
-            float(p),
-            _verdict(change.value, p < ALPHA),
-            (len(x), len(y)),
-        )
-        for game, (x, y), change, p in zip(shared, pairs, differences, corrected)
-    ]
+    rows = []
+    for game, (x, y), change, p in zip(shared, pairs, differences, corrected):
+        means, verdict = (float(x.mean()), float(y.mean())), _verdict(change.value, p < ALPHA)
+        rows.append(GameRow(game, *means, change, float(p), verdict, (len(x), len(y))))
     published = a.published or b.published
     better = Estimate(np.nan)
     if not published:
@@ -158,18 +150,12 @@ def _notes(a: Column, b: Column, rows: Sequence[GameRow], test: str) -> list[str
 
 def grid(comparison: Comparison) -> Grid:
     """Lays the comparison out for printing."""
-    body = [
-        [
-            Cell(games.title(row.game)),
-            Cell(number(row.a), value=row.a),
-            Cell(number(row.b), value=row.b),
-            _change(row.difference, _digits(row)),
-            Cell(_p(row.difference.p), value=row.difference.p),
-            Cell(_p(row.corrected), value=row.corrected),
-            _bold(row.verdict),
-        ]
-        for row in comparison.rows
-    ]
+    body = []
+    for row in comparison.rows:
+        means = [Cell(number(value), value=value) for value in (row.a, row.b)]
+        chances = [Cell(_p(value), value=value) for value in (row.difference.p, row.corrected)]
+        change = _change(row.difference, _digits(row))
+        body.append([Cell(games.title(row.game)), *means, change, *chances, _bold(row.verdict)])
     blank = Cell("")
     foot = [
         [Cell(TITLES[name]), blank, blank, _change(estimate, 3), blank, blank, blank]
@@ -215,26 +201,17 @@ def _p(value: float) -> str:
 def records(comparison: Comparison) -> list[dict]:
     """Returns games, aggregates and P(improvement) as flat records, for CSV and JSON."""
 
-    def record(row: str, kind: str, change: Estimate | Difference, **more: object) -> dict:
-        blank = dict.fromkeys(("a", "b", "p", "p_holm", "verdict", "seeds_a", "seeds_b"))
-        numbers = {"difference": change.value, "low": change.low, "high": change.high}
-        return {"row": row, "kind": kind} | numbers | blank | more
+    keys = ("a", "b", "p", "p_holm", "verdict", "seeds_a", "seeds_b")
 
-    rows = [
-        record(
-            row.game,
-            "game",
-            row.difference,
-            a=row.a,
-            b=row.b,
-            p=row.difference.p,
-            p_holm=row.corrected,
-            verdict=row.verdict,
-            seeds_a=row.seeds[0],
-            seeds_b=row.seeds[1],
-        )
-        for row in comparison.rows
-    ]
+    def record(row: str, kind: str, change: Estimate | Difference, *values: object) -> dict:
+        numbers = {"difference": change.value, "low": change.low, "high": change.high}
+        return {"row": row, "kind": kind} | numbers | dict(zip(keys, values or [None] * 7))
+
+    rows = []
+    for row in comparison.rows:
+        change = row.difference
+        values = row.a, row.b, change.p, row.corrected, row.verdict, *row.seeds
+        rows.append(record(row.game, "game", change, *values))
     rows += [record(name, "aggregate", change) for name, change in comparison.aggregates.items()]
-    name, verdict = "probability_of_improvement", comparison.verdict
-    return [*rows, record(name, "overall", comparison.improvement, verdict=verdict)]
+    overall = record("probability_of_improvement", "overall", comparison.improvement)
+    return [*rows, overall | {"verdict": comparison.verdict}]

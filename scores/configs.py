@@ -12,6 +12,7 @@ from scores.load import Group
 from scores.records import Problem
 
 MOST = 10  # configs read of one side: parsing one takes tens of milliseconds
+MAX_SHOWN = 60  # letters of one value
 
 
 def differences(a: Group, b: Group) -> tuple[Grid | None, list[Problem]]:
@@ -25,15 +26,12 @@ def differences(a: Group, b: Group) -> tuple[Grid | None, list[Problem]]:
       what could not be read.
     """
     problems: list[Problem] = []
-    sides = [_values(group, problems) for group in (a, b)]
-    if not all(sides):
+    left, right = (_values(group, problems) for group in (a, b))
+    if not left or not right:
         return None, problems
-    left, right = sides
     keys = sorted(key for key in {*left, *right} if left.get(key) != right.get(key))
     rows = [[Cell(key), Cell(_text(left, key)), Cell(_text(right, key))] for key in keys]
-    notes = ["–: the config has no such key."]
-    if not rows:
-        notes = ["The configs are equal."]
+    notes = ["–: the config has no such key." if rows else "The configs are equal."]
     if max(len(a.runs), len(b.runs)) > MOST:
         notes.append(f"Read from {MOST} runs of each side, spread over all.")
     return Grid("Config differences", ["Key", a.name, b.name], [rows], notes), problems
@@ -41,11 +39,9 @@ def differences(a: Group, b: Group) -> tuple[Grid | None, list[Problem]]:
 
 def _values(group: Group, problems: list[Problem]) -> dict[str, list[Any]]:
     """Returns the different values of each key over a group's runs, in order of appearance."""
-    folders = [Path(run.path) for run in group.runs]
-    folders = [folder for folder in folders if folder.is_dir()]
-    step = max(1, -(-len(folders) // MOST))
-    found: dict[str, list[Any]] = {}
-    for folder in folders[::step]:
+    folders = [Path(run.path) for run in group.runs if Path(run.path).is_dir()]
+    values: dict[str, list[Any]] = {}
+    for folder in folders[:: max(1, -(-len(folders) // MOST))]:
         file = config_file(folder)
         try:
             flat = flatten(_parse(file))
@@ -53,9 +49,9 @@ def _values(group: Group, problems: list[Problem]) -> dict[str, list[Any]]:
             problems.append(Problem(str(file), str(error)))
             continue
         for key, value in flat.items():
-            if value not in found.setdefault(key, []):
-                found[key].append(value)
-    return found
+            if value not in values.setdefault(key, []):
+                values[key].append(value)
+    return values
 
 
 def _parse(file: Path) -> Any:
@@ -66,7 +62,7 @@ def _parse(file: Path) -> Any:
     except CorruptFile as error:
         raise ValueError(f"{error}; no config is") from error
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"cannot be read as YAML ({reason})") from error
 
 
@@ -79,23 +75,17 @@ def flatten(config: Any) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ValueError("expected a mapping of keys to values")
     flat: dict[str, Any] = {}
-    pending: list[tuple[str, Any]] = [("", config)]
-    while pending:
-        prefix, node = pending.pop()
-        for key, value in node.items():
-            name = f"{prefix}{key}"
-            if isinstance(value, dict) and value:
-                pending.append((name + ".", value))
-            else:
-                flat[name] = value
+    for key, value in config.items():
+        if isinstance(value, dict) and value:
+            flat |= {f"{key}.{name}": entry for name, entry in flatten(value).items()}
+        else:
+            flat[str(key)] = value
     return flat
 
 
 def _text(values: dict[str, list[Any]], key: str) -> str:
-    if key not in values:
-        return "–"
-    shown = ", ".join(str(value) for value in values[key])
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+    shown = ", ".join(str(value) for value in values.get(key, ["–"]))
+    return shown if len(shown) <= MAX_SHOWN else shown[: MAX_SHOWN - 3] + "..."
 
 
 def records(grid: Grid) -> list[dict[str, str]]:

@@ -26,15 +26,9 @@ def upstream(groups: Sequence[Group]) -> tuple[bytes, list[Problem]]:
         if not len(run.trains):
             problems.append(Problem(run.path, f"{run.game}: no training episodes to export"))
             continue
-        entries.append(
-            {
-                "task": f"atari_{run.game}" if run.game in games.atari100k() else run.game,
-                "method": run.method,
-                "seed": run.seed,
-                "xs": _numbers(run.trains.frames),
-                "ys": _numbers(run.trains.scores),
-            }
-        )
+        task = f"atari_{run.game}" if run.game in games.atari100k() else run.game
+        points = {"xs": _numbers(run.trains.frames), "ys": _numbers(run.trains.scores)}
+        entries.append({"task": task, "method": run.method, "seed": run.seed} | points)
     return gzip.compress(json.dumps(entries).encode(), mtime=0), problems
 
 
@@ -56,13 +50,12 @@ def harmonydream(groups: Sequence[Group]) -> tuple[bytes, list[Problem]]:
     score: dict[str, list] = {}
     problems = []
     for run in runs:
-        if not len(run.evals) or not np.array_equal(run.evals.frames, steps):
-            problems.append(
-                Problem(run.path, f"{run.game} seed {run.seed}: evaluated at other frames")
-            )
-            continue
-        name = games.title(run.game).lower().replace(" ", "_")
-        score.setdefault(name, []).append(_numbers(run.evals.scores))
+        if len(run.evals) and np.array_equal(run.evals.frames, steps):
+            name = games.title(run.game).lower().replace(" ", "_")
+            score.setdefault(name, []).append(_numbers(run.evals.scores))
+        else:
+            reason = f"{run.game} seed {run.seed}: evaluated at other frames"
+            problems.append(Problem(run.path, reason))
     return json.dumps({"steps": _numbers(steps), "score": score}).encode(), problems
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scores import names
-from scores.formats import Reading, seed_of
+from scores.formats import NOTHING, Reading, seed_of
 from scores.names import normalise
 from scores.read import MAX_POINTS, BadFile, read_events, read_jsonl
 from scores.records import EMPTY, UNKNOWN, Problem, Run, Series, evaluations, problems_of, series
@@ -38,7 +38,7 @@ def find_runs(root: Path) -> Iterator[Path]:
             yield Path(folder)
 
 
-def read_folder(path: Path, reading: Reading = Reading()) -> tuple[list[Run], list[Problem]]:  # noqa: B008
+def read_folder(path: Path, reading: Reading = NOTHING) -> tuple[list[Run], list[Problem]]:
     """Reads one run folder.
 
     Args:

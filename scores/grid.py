@@ -172,18 +172,17 @@ def as_html(grid: Grid) -> str:
 
 def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
     """Renders records, all with the same keys, as CSV with a header; lists joined by spaces."""
+
+    def flat(value: Any) -> Any:
+        if isinstance(value, float) and not math.isfinite(value):
+            return ""
+        return " ".join(map(str, value)) if isinstance(value, list | tuple) else value
+
     out = io.StringIO()
     writer = csv.DictWriter(out, list(records[0]) if records else [], lineterminator="\n")
     writer.writeheader()
-    for record in records:
-        writer.writerow({key: _flat(value) for key, value in record.items()})
+    writer.writerows({key: flat(value) for key, value in each.items()} for each in records)
     return out.getvalue()
-
-
-def _flat(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return ""
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def as_json(content: Any) -> str:

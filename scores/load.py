@@ -11,7 +11,7 @@ from embodied.checkpoint.storage import fetch_records, is_url
 from embodied.core.errors import UserError, nearest
 from scores import games
 from scores.folders import EVENTS, find_runs, read_folder
-from scores.formats import Reading, read_file, stem
+from scores.formats import NOTHING, Reading, read_file, stem
 from scores.read import MAX_GAMES, MAX_SEEDS
 from scores.records import Problem, Run, printable, problems_of
 
@@ -59,9 +59,7 @@ class _Part:
 
 
 def load(
-    sources: Sequence[str],
-    only: Sequence[str] | None = None,
-    reading: Reading = Reading(),  # noqa: B008
+    sources: Sequence[str], only: Sequence[str] | None = None, reading: Reading = NOTHING
 ) -> tuple[list[Group], list[Problem]]:
     """Reads sources into groups of runs.
 
@@ -95,9 +93,7 @@ def load(
 
 
 def load_pair(
-    sources: Sequence[str],
-    only: Sequence[str] | None,
-    reading: Reading = Reading(),  # noqa: B008
+    sources: Sequence[str], only: Sequence[str] | None, reading: Reading = NOTHING
 ) -> tuple[list[Group], list[Problem]]:
     """Loads A and B apart, each one column, with names that differ.
 
@@ -111,18 +107,15 @@ def load_pair(
         problems += faults
         if len(groups) > 1:
             several = ", ".join(group.name for group in groups)
-            raise UserError(
-                f"{source} holds several methods: {several}. Take one: {source}::METHOD"
-            )
+            how = f"Take one: {source}::METHOD"
+            raise UserError(f"{source} holds several methods: {several}. {how}")
         pair += groups
-    if pair[0].name == pair[1].name:
-        pair = [
-            dataclasses.replace(group, name=f"{group.name} ({source})")
-            for group, source in zip(pair, sources)
-        ]
-        if pair[0].name == pair[1].name:  # A source against itself: a dry run of a CI job.
-            pair[1] = dataclasses.replace(pair[1], name=pair[1].name + " again")
-    return pair, problems
+    names = [group.name for group in pair]
+    if names[0] == names[1]:
+        names = [f"{name} ({source})" for name, source in zip(names, sources)]
+    if names[0] == names[1]:  # A source against itself: a dry run of a CI job.
+        names[1] += " again"
+    return [dataclasses.replace(group, name=name) for group, name in zip(pair, names)], problems
 
 
 def _missing(groups: Sequence[Group], only: Sequence[str] | None) -> list[Problem]:
@@ -136,7 +129,7 @@ def _missing(groups: Sequence[Group], only: Sequence[str] | None) -> list[Proble
         names = [game for game in wanted if game not in {run.game for run in group.runs}]
         if names and (only or len(names) < len(wanted)):
             reason = f"{len(names)} of {len(wanted)} games missing: {', '.join(names)}"
-            files = dict.fromkeys(run.path for run in group.runs if Path(run.path).is_file())
+            files = [run.path for run in group.runs if Path(run.path).is_file()]
             lacking.setdefault(reason, []).extend(files or [group.name])
     return [Problem(", ".join(dict.fromkeys(names)), why) for why, names in lacking.items()]
 
@@ -154,21 +147,19 @@ def _group(
     reasons: dict[str, list[str]] = {}
     for run in (run for part in parts for run in part.runs if not only or run.game in only):
         key = (run.game, run.seed)
-        reason = None
         if key in runs:
             first = runs[key].path
-            reason = f"seed {run.seed} comes twice, used is " + (
-                "the first" if first == run.path else first
-            )
+            where = "the first" if first == run.path else first
+            reason = f"seed {run.seed} comes twice, used is {where}"
         elif seeds[run.game] >= MAX_SEEDS:
             reason = f"more than {MAX_SEEDS} seeds, left out"
         elif run.game not in seeds and len(seeds) >= MAX_GAMES:
             reason = f"more than {MAX_GAMES} games in a column, left out"
-        if reason:
-            reasons.setdefault(run.path, []).append(f"{run.game}: {reason}")
+        else:
+            runs[key] = run
+            seeds[run.game] += 1
             continue
-        runs[key] = run
-        seeds[run.game] += 1
+        reasons.setdefault(run.path, []).append(f"{run.game}: {reason}")
     for path, complaints in reasons.items():
         problems += problems_of(path, complaints)
     return Group(name, tuple(runs.values()))
@@ -186,10 +177,9 @@ def _restricted(
 
 def _read(source: str, reading: Reading, problems: list[Problem]) -> list[_Part]:
     """Reads one SOURCE; what is wrong with its files goes to `problems`."""
-    label, where = "", source
+    label, where, method = "", source, ""
     if "=" in source and not Path(source).exists():
         label, where = source.split("=", 1)
-    method = ""
     if "::" in where and not Path(where).exists():
         where, method = where.rsplit("::", 1)
     if where.startswith("paper:") or (where in games.published() and not Path(where).exists()):
@@ -208,16 +198,15 @@ def _read(source: str, reading: Reading, problems: list[Problem]) -> list[_Part]
     methods: dict[str, list[Run]] = {}
     for run in (run for runs, _ in contents for run in runs):
         methods.setdefault(run.method, []).append(run)
+    known = ", ".join(methods)
     if method:
         if methods and method not in methods:
-            raise UserError(
-                f"{where} has no method {method!r}, only {', '.join(methods)}"
-                f"{nearest(method, methods)}"
-            )
+            hint = nearest(method, methods)
+            raise UserError(f"{where} has no method {method!r}, only {known}{hint}")
         methods = {name: runs for name, runs in methods.items() if name == method}
     if label and len(methods) > 1:
         raise UserError(
-            f"{source!r} names one column, but {where} holds the methods {', '.join(methods)}: "
+            f"{source!r} names one column, but {where} holds the methods {known}: "
             f"take one with {label}={where}::METHOD"
         )
     return [_Part(name, label, home, tuple(runs)) for name, runs in methods.items()]
@@ -226,17 +215,13 @@ def _read(source: str, reading: Reading, problems: list[Problem]) -> list[_Part]
 def _published(where: str, label: str) -> list[_Part]:
     known = games.published()
     name = where.removeprefix("paper:")
-    if name in ("all", "released"):
-        names = [
-            column
-            for column, entry in known.items()
-            if bool(entry.source) == (name == "released") and column not in ("random", "human")
-        ]
-    elif name in known:
-        names = [name]
-    else:
-        raise UserError(
-            f"no published column {where!r}; there are paper:all, paper:released and "
-            f"{', '.join('paper:' + column for column in known)}{nearest(name, known)}"
-        )
-    return [_Part(f"paper:{column}", label, published=known[column]) for column in names]
+    sets = {
+        "all": [key for key, column in known.items() if not column.source],
+        "released": [key for key, column in known.items() if column.source],
+    }
+    if name not in known and name not in sets:
+        columns = ", ".join(f"paper:{key}" for key in known)
+        sought = f"no published column {where!r}; there are paper:all, paper:released and {columns}"
+        raise UserError(sought + nearest(name, known))
+    names = [key for key in sets.get(name, ()) if key not in ("random", "human")] or [name]
+    return [_Part(f"paper:{key}", label, published=known[key]) for key in names]

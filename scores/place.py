@@ -14,7 +14,7 @@ from embodied.core.errors import UserError
 from scores import games
 from scores.grid import Cell, Grid, number
 from scores.load import Group
-from scores.records import UNKNOWN, Run, Series
+from scores.records import UNKNOWN, Run
 from scores.style import GREY, frames_axis, look, new_figure, panels, styled
 
 if TYPE_CHECKING:
@@ -92,18 +92,39 @@ def place(groups: Sequence[Group], among: Group) -> list[Placed]:
     for method, run in runs:
         seeds = tuple(each for each in among.runs if each.game == run.game and len(each.curve))
         if seeds:
-            points = tuple(_points(run.evals, seeds))
-            placed.append(Placed(run, method, among.name, seeds, points))
+            placed.append(Placed(run, method, among.name, seeds, _points(run, seeds)))
     if not placed:
         wanted = ", ".join(sorted({games.title(run.game) for _, run in runs}))
         raise UserError(f"{among.name} has no curve of {wanted}")
     return placed
 
 
+def _points(run: Run, seeds: Sequence[Run]) -> tuple[Point, ...]:
+    points = []
+    evals = run.evals
+    for index, there in enumerate(_at(evals.frames, seeds).T):
+        score = float(evals.scores[index])
+        low, mean, high = float(there.min()), float(there.mean()), float(there.max())
+        where = BELOW if score < low else ABOVE if score > high else INSIDE
+        if math.isnan(low):  # as a seed has no score there
+            where = NOWHERE
+        seen = float(evals.frames[index]), score, int(evals.episodes[index])
+        points.append(Point(*seen, low, mean, high, where))
+    return tuple(points)
+
+
+def _at(frames: np.ndarray, seeds: Sequence[Run]) -> np.ndarray:
+    """Returns the seeds' scores at frames, `[S, P]`; NaN beyond a seed's own."""
+    curves = [seed.curve for seed in seeds]
+    return np.stack(
+        [np.interp(frames, c.frames, c.scores, left=np.nan, right=np.nan) for c in curves]
+    )
+
+
 def grid(placed: Placed) -> Grid:
     """Lays out a table of a run's evaluations, with the sentence below."""
-    seeds = len(placed.seeds)
-    header = ["Frames", "Score", "Episodes", "Lowest", f"Mean of {seeds}", "Highest", "Run is"]
+    mean = f"Mean of {len(placed.seeds)}"
+    header = ["Frames", "Score", "Episodes", "Lowest", mean, "Highest", "Run is"]
     rows = [
         [
             Cell(f"{point.frame:,.0f}"),
@@ -122,14 +143,11 @@ def grid(placed: Placed) -> Grid:
 def records(placed: Sequence[Placed]) -> list[dict[str, Any]]:
     """Returns a record for each evaluation."""
     return [
-        {
-            "method": each.method, "game": each.run.game, "seed": each.run.seed,
-            "among": each.name,
-            **{k: None if v != v else v for k, v in dataclasses.asdict(point).items()},
-        }
+        {"method": each.method, "game": each.run.game, "seed": each.run.seed, "among": each.name}
+        | {k: None if v != v else v for k, v in dataclasses.asdict(point).items()}
         for each in placed
         for point in each.points
-    ]  # fmt: skip
+    ]
 
 
 def figure(placed: Sequence[Placed]) -> Figure:
@@ -142,15 +160,12 @@ def figure(placed: Sequence[Placed]) -> Figure:
         for axes, game in zip(panels(drawing, down, across, len(names)), names):
             here = [each for each in placed if each.run.game == game]
             seeds = here[0].seeds
-            for seed in seeds:
-                points = seed.curve
-                axes.plot(points.frames, points.scores, color=GREY, linewidth=0.7, alpha=0.7)
+            for curve in (seed.curve for seed in seeds):
+                axes.plot(curve.frames, curve.scores, color=GREY, linewidth=0.7, alpha=0.7)
             frames = np.unique(np.concatenate([seed.curve.frames for seed in seeds]))
-            values = _at(frames, seeds)
-            axes.fill_between(
-                frames, values.min(0), values.max(0), color=GREY, alpha=0.18, linewidth=0,
-                label=f"{here[0].name}: {len(seeds)} seeds",
-            )  # fmt: skip
+            low, high = _at(frames, seeds).min(0), _at(frames, seeds).max(0)
+            label = f"{here[0].name}: {len(seeds)} seeds"
+            axes.fill_between(frames, low, high, color=GREY, alpha=0.18, linewidth=0, label=label)
             for index, each in enumerate(here):
                 curve, name = each.run.evals, f"{each.method} seed {each.run.seed}"
                 axes.plot(curve.frames, curve.scores, label=name, markersize=3, **look(index))
@@ -160,23 +175,3 @@ def figure(placed: Sequence[Placed]) -> Figure:
             frames_axis(axes)
             axes.legend(fontsize=7)
     return drawing
-
-
-def _at(frames: np.ndarray, seeds: Sequence[Run]) -> np.ndarray:
-    """Returns the seeds' scores at frames, `[S, P]`; NaN beyond a seed's own."""
-    beyond = {"left": np.nan, "right": np.nan}
-    return np.stack(
-        [np.interp(frames, seed.curve.frames, seed.curve.scores, **beyond) for seed in seeds]
-    )
-
-
-def _points(evals: Series, seeds: Sequence[Run]) -> list[Point]:
-    values = _at(evals.frames, seeds)
-    points = []
-    for frame, score, episodes, there in zip(evals.frames, evals.scores, evals.episodes, values.T):
-        low, mean, high = float(there.min()), float(there.mean()), float(there.max())
-        where = BELOW if score < low else ABOVE if score > high else INSIDE
-        if low != low:  # NaN, as a seed has none there.
-            where = NOWHERE
-        points.append(Point(float(frame), float(score), int(episodes), low, mean, high, where))
-    return points

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import functools
-import html
 import io
 from collections.abc import Callable, Sequence
+from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING
 
 from embodied.core.errors import UserError
 from scores import compare, configs, figures, forest, games, grid, table
 from scores.load import Group
-from scores.protocol import PROTOCOLS, Column
+from scores.protocol import PROTOCOLS, REDUCTIONS, Column
 from scores.records import Problem
 from scores.style import write
 
@@ -41,37 +41,30 @@ def page(
       only: the games of the table, None for all.
     """
     scores = table.build(columns, only=only)
+    efficiency = "Sample efficiency: interquartile mean over training"
+    aggregates = [
+        _figure("Human-normalised aggregates with 95% intervals", lambda: figures.bars(scores)),
+        '<div class="pair">',
+        _figure("Performance profiles", lambda: figures.profiles(columns)),
+        _figure(efficiency, lambda: figures.efficiencies(groups, columns, frames)),
+        "</div>",
+    ]
+    curves = _figure(
+        "Learning curves of every game",
+        lambda: figures.learning_curves(groups, columns, frames, band),
+    )
     sections = [
         _section("scores", "Scores of each game", grid.as_html(table.grid(scores))),
-        _section(
-            "aggregates",
-            "Aggregates",
-            _figure("Human-normalised aggregates with 95% intervals", lambda: figures.bars(scores)),
-            '<div class="pair">',
-            _figure("Performance profiles", lambda: figures.profiles(columns)),
-            _figure(
-                "Sample efficiency: interquartile mean over training",
-                lambda: figures.efficiencies(groups, columns, frames),
-            ),
-            "</div>",
-        ),
-        _section(
-            "curves",
-            "Learning curves",
-            _figure(
-                "Learning curves of every game",
-                lambda: figures.learning_curves(groups, columns, frames, band),
-            ),
-        ),
+        _section("aggregates", "Aggregates", *(aggregates if scores.rated else [])),
+        _section("curves", "Learning curves", curves),
         *_comparisons(groups, columns),
-        _section("methods", "How to read this", _methods(columns)),
-        _section("files", "Files", _faults(problems)),
+        _section("methods", "How to read this", _list(_methods(columns))),
+        _section("files", "Files", _list(problems) or "<p>Every file was read without fault.</p>"),
     ]
-    names = ", ".join(column.name for column in columns)
     content = {
         "policy": POLICY,
-        "title": html.escape(f"Scores: {names}"),
-        "summary": html.escape(_summary(columns)),
+        "title": escape(f"Scores: {', '.join(column.name for column in columns)}"),
+        "summary": escape(_summary(columns)),
         "sections": "\n".join(section for section in sections if section),
     }
     text = (resources.files(__package__) / "data" / "page.html").read_text("utf-8")
@@ -91,7 +84,12 @@ def _summary(columns: Sequence[Column]) -> str:
 
 def _section(name: str, heading: str, *content: str) -> str:
     body = "\n".join(part for part in content if part)
-    return f'<section id="{name}"><h2>{html.escape(heading)}</h2>{body}</section>' if body else ""
+    return f'<section id="{name}"><h2>{escape(heading)}</h2>{body}</section>' if body else ""
+
+
+def _list(lines: Sequence[object]) -> str:
+    items = "".join(f"<li>{escape(str(line))}</li>" for line in lines)
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def _figure(caption: str, draw: Callable[[], Figure]) -> str:
@@ -99,11 +97,11 @@ def _figure(caption: str, draw: Callable[[], Figure]) -> str:
     try:
         figure = draw()
     except UserError as error:
-        return f"<p>{html.escape(f'{caption}: {error}')}.</p>"
+        return f"<p>{escape(f'{caption}: {error}')}.</p>"
     data = io.BytesIO()
     write(figure, data, ".svg")
     source = "data:image/svg+xml;base64," + base64.b64encode(data.getvalue()).decode()
-    label = html.escape(caption)
+    label = escape(caption)
     return f'<figure><img alt="{label}" src="{source}"><figcaption>{label}</figcaption></figure>'
 
 
@@ -117,24 +115,19 @@ def _comparisons(groups: Sequence[Group], columns: Sequence[Column]) -> list[str
         try:
             comparison = compare.compare(first, column)
         except UserError as error:
-            text = f"<p>{html.escape(str(error))}</p>"
-            sections.append(_section(f"diff-{number}", heading, text))
+            sections.append(_section(f"diff-{number}", heading, f"<p>{escape(str(error))}</p>"))
             continue
         keys, _ = configs.differences(baseline, group)
-        sections.append(
-            _section(
-                f"diff-{number}",
-                heading,
-                grid.as_html(compare.grid(comparison)),
-                _figure(heading, functools.partial(forest.forest, comparison)),
-                grid.as_html(keys) if keys else "",
-            )
-        )
+        drawing = _figure(heading, functools.partial(forest.forest, comparison))
+        text = grid.as_html(compare.grid(comparison)), drawing, grid.as_html(keys) if keys else ""
+        sections.append(_section(f"diff-{number}", heading, *text))
     return sections
 
 
-def _methods(columns: Sequence[Column]) -> str:
-    lines = [f"{name}: {what}." for name, what in PROTOCOLS.items()]
+def _methods(columns: Sequence[Column]) -> list[str]:
+    used = [column.protocol for column in columns]
+    told = [name for name in REDUCTIONS if name in PROTOCOLS or name in used]
+    lines = [f"{name}: {REDUCTIONS[name]}." for name in told]
     lines += [
         "All steps are environment frames. Human-normalised: (score − random)/(human − random).",
         "IQM: mean of the middle half of all runs of all games. Optimality gap: how far runs fall "
@@ -142,10 +135,4 @@ def _methods(columns: Sequence[Column]) -> str:
     ]
     if any(column.published for column in columns):
         lines.append(f"Published columns: {games.source()}.")
-    return "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>"
-
-
-def _faults(problems: Sequence[Problem]) -> str:
-    if not problems:
-        return "<p>Every file was read without fault.</p>"
-    return "<ul>" + "".join(f"<li>{html.escape(str(fault))}</li>" for fault in problems) + "</ul>"
+    return lines

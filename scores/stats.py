@@ -75,6 +75,10 @@ AGGREGATES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+def _every(scores: np.ndarray) -> np.ndarray:
+    return np.stack([aggregate(scores) for aggregate in AGGREGATES.values()])
+
+
 def resamples(
     scores: np.ndarray, rng: np.random.Generator, count: int, chunk: int
 ) -> Iterator[np.ndarray]:
@@ -139,10 +143,7 @@ def aggregates(scores: np.ndarray, count: int = RESAMPLES) -> dict[str, Estimate
     scores = scores[:, np.isfinite(scores).any(0)]
     if not scores.size:
         return {name: Estimate(np.nan) for name in AGGREGATES}
-    estimates = bootstrap(
-        lambda x: np.stack([f(x) for f in AGGREGATES.values()]), scores, count=count
-    )
-    return dict(zip(AGGREGATES, estimates))
+    return dict(zip(AGGREGATES, bootstrap(_every, scores, count=count)))
 
 
 def aggregate_differences(
@@ -154,11 +155,8 @@ def aggregate_differences(
       a, b: `[R_a, T]` and `[R_b, T]` human-normalised scores of the same tasks, each with runs.
       count: bootstrap resamples of each.
     """
-
-    def difference(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return np.stack([f(y) - f(x) for f in AGGREGATES.values()])
-
-    return dict(zip(AGGREGATES, bootstrap(difference, a, b, count=count)))
+    changes = bootstrap(lambda x, y: _every(y) - _every(x), a, b, count=count)
+    return dict(zip(AGGREGATES, changes))
 
 
 def improvement(a: np.ndarray, b: np.ndarray, count: int = RESAMPLES) -> Estimate:

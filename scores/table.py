@@ -78,11 +78,8 @@ def build(
     table = Table(columns, shown, {}, title, [])
     entries: dict[tuple[str, str], Entry] = {}
     for column in columns:
-        for entry in [
-            *_games(column, shown, resamples),
-            *_aggregates(column, table.rated, resamples),
-        ]:
-            entries[entry.row, column.name] = entry
+        rows = _games(column, shown, resamples) + _aggregates(column, table.rated, resamples)
+        entries |= {(entry.row, column.name): entry for entry in rows}
     for row in dict.fromkeys(row for row, _ in entries):
         for entry in _best(row, [entries[row, column.name] for column in columns]):
             entries[row, entry.column] = dataclasses.replace(entry, best=True)
@@ -112,9 +109,8 @@ def _games(column: Column, shown: Sequence[str], resamples: int) -> list[Entry]:
     entries = []
     for index, game in enumerate(shown):
         episodes = column.episodes[:, list(column.games).index(game)] if runs[index] else [0]
-        total = None if min(episodes) < 0 else int(sum(episodes))
-        flags = column.flags(game)
-        entries.append(Entry(game, column.name, estimates[index], int(runs[index]), total, flags))
+        behind = int(runs[index]), None if min(episodes) < 0 else int(sum(episodes))
+        entries.append(Entry(game, column.name, estimates[index], *behind, column.flags(game)))
     return entries
 
 
@@ -138,11 +134,8 @@ def _aggregates(column: Column, rated: Sequence[str], resamples: int) -> list[En
 
 def _best(row: str, contest: Sequence[Entry]) -> list[Entry]:
     """Returns the entries within 5% of the best; aggregates of some games only do not compete."""
-    rivals = [
-        entry
-        for entry in contest
-        if np.isfinite(entry.estimate.value) and "partial" not in entry.flags
-    ]
+    finite = (entry for entry in contest if np.isfinite(entry.estimate.value))
+    rivals = [entry for entry in finite if "partial" not in entry.flags]
     if len(rivals) < 2:
         return []
     sign = -1.0 if row == "optimality_gap" else 1.0
@@ -222,19 +215,11 @@ def _printed(column: Column, name: str) -> Cell:
 def records(table: Table) -> list[dict]:
     """Returns every entry as a flat record, for CSV and JSON."""
     protocols = {column.name: column.protocol for column in table.columns}
-    return [
-        {
-            "row": row,
-            "kind": "aggregate" if row in TITLES else "game",
-            "column": name,
-            "protocol": protocols[name],
-            "value": entry.estimate.value,
-            "low": entry.estimate.low,
-            "high": entry.estimate.high,
-            "seeds": entry.seeds,
-            "episodes": entry.episodes,
-            "best": entry.best,
-            "flags": list(entry.flags),
-        }
-        for (row, name), entry in table.entries.items()
-    ]
+    rows = []
+    for (row, name), entry in table.entries.items():
+        kind = "aggregate" if row in TITLES else "game"
+        head = {"row": row, "kind": kind, "column": name, "protocol": protocols[name]}
+        behind = {"seeds": entry.seeds, "episodes": entry.episodes, "best": entry.best}
+        numbers = dataclasses.asdict(entry.estimate)
+        rows.append(head | numbers | behind | {"flags": list(entry.flags)})
+    return rows

@@ -7,7 +7,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from embodied.core.errors import UserError, nearest
 from scores import arguments, compare, configs, export, games, grid, load, protocol, table
@@ -22,23 +22,21 @@ Loaded = tuple[list[load.Group], list[protocol.Column], list[load.Problem]]
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the verbs; each sets `run`, a function from its arguments to the exit status."""
-    parsers = arguments.add_parsers(subparsers)
     for name, run in VERBS.items():
-        parsers[name].set_defaults(run=run)
+        arguments.add_parser(subparsers, name).set_defaults(run=run)
 
 
-def _only(args: argparse.Namespace) -> list[str] | None:
-    return [normalise(name) for name in args.games] if args.games else None
-
-
-def _reading(args: argparse.Namespace) -> Reading:
-    return Reading(args.frames_per_step, args.lists)
+def _settings(args: argparse.Namespace) -> tuple[list[str] | None, Reading]:
+    """Returns the only games that are wanted, and what the files do not say."""
+    only = [normalise(name) for name in args.games] if args.games else None
+    return only, Reading(args.frames_per_step, args.lists)
 
 
 def _load(args: argparse.Namespace, sources: Sequence[str]) -> Loaded:
-    groups, problems = load.load(sources, _only(args), _reading(args))
+    only, reading = _settings(args)
+    groups, problems = load.load(sources, only, reading)
     known = {*games.atari100k(), *(run.game for group in groups for run in group.runs)}
-    for name in _only(args) or []:
+    for name in only or []:
         if name not in known:
             raise UserError(f"no source has the game {name!r}{nearest(name, known)}")
     return groups, _columns(args, groups, args.protocol), problems
@@ -75,26 +73,24 @@ def _write(out: Path | None, content: str | bytes) -> None:
 
 
 def _print(
-    args: argparse.Namespace,
-    grids: Sequence[grid.Grid],
-    records: Sequence[dict],
-    more: dict[str, Any],
+    args: argparse.Namespace, grids: Sequence[grid.Grid], records: list[dict], content: dict
 ) -> None:
-    """Writes grids as text, or records as CSV, or as JSON with what else there is to tell."""
+    """Writes grids as text, records as CSV, or all content as JSON."""
     if args.format == "csv":
-        content = grid.as_csv(records)
+        _write(args.out, grid.as_csv(records))
     elif args.format == "json":
-        content = grid.as_json({"entries": records} | more)
+        _write(args.out, grid.as_json(content))
     else:
-        content = "\n".join(grid.RENDERERS[args.format](each) for each in grids)
-    _write(args.out, content)
+        _write(args.out, "\n".join(grid.RENDERERS[args.format](each) for each in grids))
 
 
-def _draw(out: Path, draw: Callable[[], Figure]) -> None:
-    from scores.style import save
+def _draw(out: Path | None, draw: Callable[[], Figure]) -> None:
+    """Writes a figure, if there is a file for it."""
+    if out:
+        from scores.style import save
 
-    save(draw(), out)
-    print(f"wrote {out}", file=sys.stderr)
+        save(draw(), out)
+        print(f"wrote {out}", file=sys.stderr)
 
 
 def _check(out: Path | None) -> None:
@@ -114,56 +110,56 @@ def run_table(args: argparse.Namespace) -> int:
         return _finish(args, problems + lost)
     if args.reduction:
         columns = _reductions(args, groups)
-    scores = table.build(columns, args.resamples, _only(args))
-    more = {
+    scores = table.build(columns, args.resamples, _settings(args)[0])
+    records = table.records(scores)
+    content = {
+        "entries": records,
         "notes": list(scores.notes),
         "problems": [str(problem) for problem in problems],
         "published": games.source(),
     }
-    _print(args, [table.grid(scores, not args.no_intervals)], table.records(scores), more)
+    _print(args, [table.grid(scores, not args.no_intervals)], records, content)
     return _finish(args, problems)
 
 
 def _reductions(args: argparse.Namespace, groups: Sequence[load.Group]) -> list[protocol.Column]:
-    """Scores every group by each of `--reduction`, side by side."""
+    """Scores every group by each of `--reduction`, side by side; published columns once."""
     if args.protocol:
         raise UserError("--reduction and --protocol say the same thing; give one of them")
     names = [name for part in args.reduction for name in part.split(",")]
-    sides = [_columns(args, groups, name) for name in names]
-    if len(names) == 1:
+    sides = [_columns(args, groups, name) for name in dict.fromkeys(names)]
+    if len(sides) == 1:
         return sides[0]
-    return [
-        column if column.published else dataclasses.replace(column, name=f"{column.name}, {name}")
-        for both in zip(*sides)
-        for number, (name, column) in enumerate(zip(names, both))
-        if not (number and column.published)
-    ]
+    columns = []
+    for several in zip(*sides):
+        if several[0].published:
+            columns.append(several[0])
+            continue
+        for name, column in zip(dict.fromkeys(names), several):
+            columns.append(dataclasses.replace(column, name=f"{column.name}, {name}"))
+    return columns
 
 
 def run_diff(args: argparse.Namespace) -> int:
     """Compares two sources."""
     _check(args.forest)
-    pair, problems = load.load_pair([args.a, args.b], _only(args), _reading(args))
+    pair, problems = load.load_pair([args.a, args.b], *_settings(args))
     before, after = _columns(args, pair, args.protocol)
     comparison = compare.compare(before, after, args.test, args.resamples)
     keys, faults = configs.differences(*pair)
     problems += faults
-    grids = [compare.grid(comparison)] + ([keys] if keys else [])
     records = compare.records(comparison)
-    if args.format == "json":
-        content = {
-            "a": comparison.a,
-            "b": comparison.b,
-            "verdict": comparison.verdict,
-            "worse": comparison.worse,
-            "entries": records,
-            "config": configs.records(keys) if keys else None,
-            "notes": list(comparison.notes),
-            "problems": [str(problem) for problem in problems],
-        }
-        _write(args.out, grid.as_json(content))
-    else:
-        _print(args, grids, records, {})
+    content = {
+        "a": comparison.a,
+        "b": comparison.b,
+        "verdict": comparison.verdict,
+        "worse": comparison.worse,
+        "entries": records,
+        "config": configs.records(keys) if keys else None,
+        "notes": list(comparison.notes),
+        "problems": [str(problem) for problem in problems],
+    }
+    _print(args, [compare.grid(comparison), *([keys] if keys else [])], records, content)
     if args.forest:
         from scores.forest import forest
 
@@ -172,13 +168,13 @@ def run_diff(args: argparse.Namespace) -> int:
     return 1 if args.fail_if_worse and comparison.worse else status
 
 
-def _scores(args: argparse.Namespace, out: Path) -> int:
+def _plot(args: argparse.Namespace, out: Path) -> int:
     from scores import figures
 
     groups, columns, problems = _load(args, args.sources)
     draw: dict[str, Callable[[], Figure]] = {
         "curves": lambda: figures.learning_curves(groups, columns, args.frames, args.band),
-        "bars": lambda: figures.bars(table.build(columns, only=_only(args))),
+        "bars": lambda: figures.bars(table.build(columns, only=_settings(args)[0])),
         "profiles": lambda: figures.profiles(columns),
         "efficiency": lambda: figures.efficiencies(groups, columns, args.frames),
     }
@@ -197,7 +193,7 @@ def _balance(args: argparse.Namespace, out: Path) -> int:
 
 # What `plot --kind` knows.
 KINDS: dict[str, Callable[[argparse.Namespace, Path], int]] = {
-    **dict.fromkeys(("curves", "bars", "profiles", "efficiency"), _scores),
+    **dict.fromkeys(("curves", "bars", "profiles", "efficiency"), _plot),
     "balance": _balance,
 }
 
@@ -217,16 +213,17 @@ def run_place(args: argparse.Namespace) -> int:
     from scores import place
 
     _check(args.figure)
-    groups, problems = load.load(args.sources, _only(args), _reading(args))
+    only, reading = _settings(args)
+    groups, problems = load.load(args.sources, only, reading)
     wanted = sorted({run.game for group in groups for run in group.runs})
-    others, faults = load.load([args.among], wanted or None, _reading(args))
+    others, faults = load.load([args.among], wanted or None, reading)
     if len(others) != 1:
         several = ", ".join(group.name for group in others)
         raise UserError(f"--among takes one column, {args.among} has {len(others)}: {several}")
     placed = place.place(groups, others[0])
-    _print(args, [place.grid(each) for each in placed], place.records(placed), {})
-    if args.figure:
-        _draw(args.figure, lambda: place.figure(placed))
+    records = place.records(placed)
+    _print(args, [place.grid(each) for each in placed], records, {"entries": records})
+    _draw(args.figure, lambda: place.figure(placed))
     return _finish(args, problems + faults)
 
 
@@ -237,7 +234,8 @@ def run_report(args: argparse.Namespace) -> int:
     if args.out.suffix not in (".html", ".htm"):
         raise UserError(f"the first argument is the page to write, OUT.html; got {args.out}")
     groups, columns, problems = _load(args, args.sources)
-    _write(args.out, page(groups, columns, problems, args.frames, args.band, _only(args)))
+    only = _settings(args)[0]
+    _write(args.out, page(groups, columns, problems, args.frames, args.band, only))
     return _finish(args, problems)
 
 
