@@ -163,7 +163,9 @@ def prepare_folder(folder: Path, config: Config) -> str:
             f"{folder} holds a run of base {old['base']}, this run's base is {new['base']}; give "
             "another --logdir"
         )
+    own = f"env.{embodied.envs.suite_of(config.task)}."  # Other suites' options change nothing.
     names = sorted({*old, *new} - set(CHANGEABLE))
+    names = [key for key in names if not key.startswith("env.") or key.startswith(own)]
     differing = [key for key in names if old.get(key) != new.get(key)]
     if differing:
         lines = [f"  {key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in differing]

@@ -71,6 +71,11 @@ def tasks(suite: str) -> tuple[str, ...]:
     return tuple(f"{suite}_{task}" for task in _suite(suite).tasks())
 
 
+def suite_of(task: str) -> str:
+    """Returns the suite whose options a task takes."""
+    return _split(task)[0]
+
+
 def options_of(task: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the options of a task's suite as plain data.
 

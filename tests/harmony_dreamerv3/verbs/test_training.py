@@ -20,6 +20,15 @@ def test_a_run_that_was_begun_before_there_were_bases_goes_on(tmp_path):
         training.prepare_folder(tmp_path, dataclasses.replace(config, seed=1))
 
 
+def test_options_of_other_suites_do_not_matter(tmp_path):
+    """So their defaults may change without breaking runs that never used them."""
+    text = training.prepare_folder(tmp_path, configs.make(["debug"]))
+    (tmp_path / "config.yaml").write_text(text)
+    training.prepare_folder(tmp_path, configs.make(["debug"], {"env.dmc.size": 32}))
+    with pytest.raises(UserError, match=r"env\.dummy\.size: 64 there, 32 now"):
+        training.prepare_folder(tmp_path, configs.make(["debug"], {"env.dummy.size": 32}))
+
+
 def test_a_run_of_another_base_is_refused_by_name(tmp_path):
     config = configs.make(["debug"])
     text = training.prepare_folder(tmp_path, config)
