@@ -22,6 +22,7 @@ def test_every_block_builds(name):
 
 def test_atari100k():
     c = configs.make(["atari100k", "harmony"])
+    assert c.jax.matmul_precision == "default" and configs.make().jax.matmul_precision == "highest"
     assert (
         c.agent.rssm.deter,
         c.agent.rssm.units,
