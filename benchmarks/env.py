@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 import embodied.envs
-from embodied.core.env import Env
 from embodied.stepping.driver import Driver
-from embodied.stepping.workers import Worker, shares
+from embodied.stepping.groups import Group, Local
+from embodied.stepping.process import ProcessGroup
 
 
 def measure(step: Callable[[], Any], steps: int, seconds: float) -> dict[str, float]:
@@ -77,19 +77,21 @@ def rates(task: str, count: int, workers: int, seconds: float) -> dict[str, dict
         found["floor: emulator alone"] = floor(game, one.repeat, seconds)
     found["one"] = measure(lambda: one.step(action()[0]), 1, seconds)
     one.close()
-    process = embodied.envs.make_process(task, 0)
-    found["one in a process"] = measure(lambda: process.step(action()[0]), 1, seconds)
+    process = ProcessGroup([functools.partial(_make, task, 0)], "process")
+    found["one in a process"] = measure(lambda: process.step([0], [action()[0]]), 1, seconds)
     process.close()
     active = np.ones((1, count), bool)
-    here: list[Env] = [embodied.envs.make(task, seed) for seed in range(count)]
-    ctors = [functools.partial(_make, task, seed) for seed in range(count)]
-    dealt = [[ctors[row] for row in rows] for rows in shares(count, workers)]
-    shared: list[Env] = [row for share in dealt for row in Worker(share, "worker", 60.0).rows]
-    for name, envs, threads in (
+    here: list[Group] = [Local([functools.partial(_make, task, n, 0) for n in range(count)])]
+    dealt = np.array_split(np.arange(count), min(workers, count))
+    shared: list[Group] = [
+        ProcessGroup([functools.partial(_make, task, int(n)) for n in share], "process")
+        for share in dealt
+    ]
+    for name, groups, threads in (
         (f"{count} here", here, 0),
         (f"{count} in {len(dealt)} processes", shared, len(dealt)),
     ):
-        driver = Driver([envs], threads)
+        driver = Driver([groups], threads)
         step = functools.partial(_step, driver, action, active)
         found[name] = measure(step, count, seconds)
         driver.close()

@@ -12,7 +12,7 @@ import numpy as np
 
 from embodied.checkpoint.files import encode, write_atomic
 from embodied.core.errors import UserError
-from embodied.records.logger import say
+from embodied.records.progress import say
 from embodied.records.run_records import append_line
 from harmony_dreamerv3.config import Config
 from harmony_dreamerv3.runtime import devices

@@ -19,7 +19,7 @@ from embodied.checkpoint.files import decode, encode, write_atomic
 from embodied.checkpoint.parts import Saved
 from embodied.core.errors import UserError
 from embodied.core.space import Space
-from embodied.records.logger import say
+from embodied.records.progress import say
 from embodied.replay import Replay
 from embodied.replay.chunks import ReplayFiles
 from harmony_dreamerv3 import config as configs

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from embodied.records.logger import say
+from embodied.records.progress import say
 from embodied.records.text import duration
 from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
 from harmony_dreamerv3.config import Config

@@ -11,7 +11,7 @@ from typing import Any
 
 from embodied.checkpoint.storage import Storage
 from embodied.core.errors import UserError
-from embodied.records.logger import say
+from embodied.records.progress import say
 from sweeps import launch, remote
 from sweeps.plan import FOLDER, Job
 from sweeps.runner import Ended

@@ -18,7 +18,7 @@ from embodied.checkpoint.files import CorruptFile, digest
 from embodied.checkpoint.manifest import NAME, STEP, unseal, verify
 from embodied.checkpoint.storage import Missing, Storage
 from embodied.core.errors import UserError
-from embodied.records.logger import say
+from embodied.records.progress import say
 from embodied.records.run_records import FILES
 
 OWNER = "owner"  # Holds the name of the attempt that may write.

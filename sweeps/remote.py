@@ -16,7 +16,7 @@ from pathlib import Path
 
 from embodied.checkpoint.storage import Missing, Storage, fetch
 from embodied.core.errors import UserError
-from embodied.records.logger import say
+from embodied.records.progress import say
 from sweeps import launch, states
 from sweeps.mirror import Mirror, Superseded
 from sweeps.plan import FOLDER, Job

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from embodied.core.errors import UserError, signal_name
 from embodied.records.lines import tail
-from embodied.records.logger import say
+from embodied.records.progress import say
 from embodied.run.signals import StopFlag
 from sweeps import launch, progress, states
 from sweeps.plan import Job

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 
+from embodied.core.errors import UserError
 from embodied.envs.dummy import Dummy, Options
 from embodied.stepping.wrappers import CheckedEnv
 
@@ -37,6 +38,16 @@ class Faulty(Dummy):
             if self.fault == "shape":
                 obs["vector"] = np.zeros(3, np.float32)
         return obs
+
+
+def make_while_down(fault, lives, restarts):
+    """Makes an environment whose constructor fails after a crash, until so many restarts."""
+    if 0 < restarts < lives:
+        if fault == "sys.exit":
+            raise SystemExit("no simulator on port 2000")
+        kind = UserError if fault == "usage" else ConnectionRefusedError
+        raise kind("no simulator on port 2000")
+    return make(None, 0, restarts)
 
 
 def make(fault, when, restarts, always=False):

@@ -41,7 +41,7 @@ class Env(Protocol):
         """Whether `save` returns a state from which `load` continues exactly."""
         ...
 
-    def step(self, action: np.ndarray) -> Obs:
+    def step(self, action: np.ndarray | None) -> Obs:
         """Advances by one agent step.
 
         The first call ever, and the call after one that returned `is_last`, ignores the action,
@@ -49,7 +49,8 @@ class Env(Protocol):
         `is_last`; a time limit is `is_last` without `is_terminal`.
 
         Args:
-          action: float32 (A,), see `act_space`.
+          action: float32 (A,), see `act_space`; None starts an episode at once: the one before was
+            cut from outside (`run.episode_limit`).
 
         Returns:
           One array for each key of `obs_space`.

@@ -163,9 +163,11 @@ class Atari:
             "action": Space(np.float32, (len(self._actions),), 0, 1, discrete=True)
         }
 
-    def step(self, action: np.ndarray) -> Obs:
+    def step(self, action: np.ndarray | None) -> Obs:
         """Holds one action for `repeat` frames; see `Env.step`."""
-        if self._over:
+        if action is None:
+            self._count = self._limit  # No game goes on after a lost life.
+        if action is None or self._over:
             return {**standard_obs(is_first=True), "image": self._reset()}
         choice = int(np.argmax(action))
         reward, lost, grabbed = 0.0, False, 0

@@ -87,9 +87,9 @@ class Catch(states.Saved):
         }
         self.act_space: dict[str, Space] = {"action": Space(np.float32, (3,), 0, 1, discrete=True)}
 
-    def step(self, action: np.ndarray) -> Obs:
+    def step(self, action: np.ndarray | None) -> Obs:
         """Moves paddle and ball; see `Env.step`."""
-        if self._over:
+        if self._over or action is None:
             self._over = False
             self._ball = [0, int(self._rng.integers(self._columns))]
             self._paddle = int(self._rng.integers(self._columns))

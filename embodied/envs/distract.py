@@ -102,10 +102,10 @@ class Distract(states.Saved):
         )
         self.act_space: dict[str, Space] = {"action": action}
 
-    def step(self, action: np.ndarray) -> Obs:
+    def step(self, action: np.ndarray | None) -> Obs:
         """Moves the agent and the distractors; see `Env.step`."""
-        first, reward = self._over, 0.0
-        if first:
+        first, reward = self._over or action is None, 0.0
+        if action is None or first:
             self._reset()
         else:
             self._count += 1

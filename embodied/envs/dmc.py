@@ -122,9 +122,9 @@ class DMC:
         if options.image:
             self._render()  # Fails here, at the start, rather than in the first step.
 
-    def step(self, action: np.ndarray) -> Obs:
+    def step(self, action: np.ndarray | None) -> Obs:
         """Holds one action for `repeat` control steps; see `Env.step`."""
-        if self._over:
+        if self._over or action is None:
             self._over = False
             found = self._env.reset()
             return self._obs(found.observation, standard_obs(is_first=True))

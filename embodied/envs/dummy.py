@@ -79,11 +79,11 @@ class Dummy(states.Saved):
         )
         self.act_space: dict[str, Space] = {"action": action}
 
-    def step(self, action: np.ndarray) -> Obs:
+    def step(self, action: np.ndarray | None) -> Obs:
         """Pays for a match and shows the next target; see `Env.step`."""
-        first = self._over
+        first = self._over or action is None
         reward, terminal = 0.0, False
-        if first:
+        if action is None or first:
             self._count = 0
         else:
             self._count += 1

@@ -184,13 +184,15 @@ class Gym:
         height, width = self._frame().shape[:2]
         return height, width
 
-    def step(self, action: np.ndarray) -> Obs:
+    def step(self, action: np.ndarray | None) -> Obs:
         """Holds one action for `repeat` steps; see `Env.step`."""
-        call = "reset" if self._over else "step"
+        starts = self._over or action is None
         try:
-            return self._reset() if self._over else self._advance(action)
+            return self._reset() if action is None or starts else self._advance(action)
         except UserError as error:
-            raise UserError(f"{self._name}: {error}; {self._place(call)}") from error
+            raise UserError(
+                f"{self._name}: {error}; {self._place('reset' if starts else 'step')}"
+            ) from error
 
     def _reset(self) -> Obs:
         found, info = self._results("reset", 2, seed=self._seed)

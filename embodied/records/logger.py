@@ -1,9 +1,8 @@
-"""What people watch: TensorBoard, videos, the progress line. Its failure never stops a run."""
+"""What people watch: TensorBoard and videos. Its failure never stops a run."""
 
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from embodied.checkpoint.files import write_atomic
 from embodied.checkpoint.folders import check_inside
 from embodied.core.errors import UserError
 from embodied.records.events import EventFile
+from embodied.records.progress import say
 from embodied.records.run_records import append_line
 from embodied.records.video import encode_gif
 
@@ -104,46 +104,3 @@ class Logger:
             if not self._warned:
                 self._warned = True
                 say(f"warning: cannot write logs to {self._folder}: {error}; training goes on")
-
-
-class Progress:
-    """The line with steps, updates a second, time left and last return.
-
-    Args:
-      total: agent steps of the run.
-    """
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-
-    def show(
-        self, step: int, updates: int, steps_rate: float, updates_rate: float, returns: str
-    ) -> None:
-        """Prints the line; on a terminal over the previous one.
-
-        Args:
-          step: agent steps done.
-          updates: updates done.
-          steps_rate: agent steps a second, lately.
-          updates_rate: updates a second, lately.
-          returns: the last returns, as text.
-        """
-        left = int((self._total - step) / steps_rate) if steps_rate > 0 else 0
-        hours, minutes, seconds = left // 3600, left // 60 % 60, left % 60
-        line = (
-            f"step {step:,}/{self._total:,} ({step / self._total:.0%})  updates {updates:,}  "
-            f"{steps_rate:.1f} steps/s  {updates_rate:.1f} updates/s  "
-            f"ETA {hours}:{minutes:02d}:{seconds:02d}  {returns}"
-        )
-        if sys.stdout.isatty():
-            print(f"\r\033[K{line}", end="" if step < self._total else "\n", flush=True)
-        else:
-            say(line)
-
-
-def say(text: str) -> None:
-    """Prints a line at once; on a terminal after clearing the progress line."""
-    if sys.stdout.isatty():
-        text = f"\r\033[K{text}"
-    with contextlib.suppress(BrokenPipeError):
-        print(text, flush=True)

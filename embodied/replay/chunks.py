@@ -70,7 +70,9 @@ class ReplayFiles:
             "counts": counts.tolist(),
             "lost": replay.lost.tolist(),
             "ring": replay.ring,
-            "chunks": [dataclasses.asdict(chunk) for chunk in self._chunks],
+            "chunks": [
+                {"name": c.name, "first": list(c.first), "last": list(c.last)} for c in self._chunks
+            ],
         }
         if not replay.latents:
             return state, files, {}

@@ -3,7 +3,7 @@
 from embodied.core.learner import Learner
 from embodied.run.config import RunConfig
 from embodied.run.evaluate import evaluate
-from embodied.run.evaluation import MakeEnv
+from embodied.run.setup import MakeEnv
 from embodied.run.train_eval import train_eval
 
 __all__ = ["Learner", "MakeEnv", "RunConfig", "evaluate", "train_eval"]

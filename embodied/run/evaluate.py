@@ -12,12 +12,15 @@ from embodied.checkpoint.folders import check_inside
 from embodied.checkpoint.parts import Saved
 from embodied.core.errors import UserError
 from embodied.core.learner import Arrays, Learner
-from embodied.records.logger import Logger, say
+from embodied.records.logger import Logger
+from embodied.records.progress import say
 from embodied.records.run_records import FILES, Records
 from embodied.run.config import RunConfig
-from embodied.run.evaluation import MakeEnv, evaluate_policy, require
+from embodied.run.evaluation import evaluate_policy
+from embodied.run.member_state import MemberState
 from embodied.run.reporter import evaluation_lines
-from embodied.run.schema import check_state
+from embodied.run.setup import MakeEnv, require
+from embodied.run.signals import StopFlag
 
 
 def evaluate(
@@ -43,7 +46,8 @@ def evaluate(
         is replaced.
 
     Returns:
-      `step` of the checkpoint, and `members`: for each `seed`, `logdir` and the means `eval/...`.
+      `step` of the checkpoint, `cut` (name of the signal that ended it early, or None; its lines
+      then say `"cut": true`), and `members`: for each `seed`, `logdir` and the means `eval/...`.
 
     Raises:
       UserError: when there is no checkpoint, or an environment fails.
@@ -52,13 +56,16 @@ def evaluate(
     root = logdirs[0] if len(logdirs) == 1 else logdirs[0].parent
     for logdir in logdirs:
         check_inside(logdir, [folder, f"{folder}/videos"])
-    found = Checkpoints(root, logdirs).take(_read, say)
-    if found is None:
+    taken = Checkpoints(root, logdirs).take(_read, say)
+    if taken is None:
         raise UserError(f"there is no checkpoint in {root}; train first, or check --logdir")
-    arrays, step, updates = found
+    arrays, step, updates = taken
     learner.load(arrays)
     members = list(range(learner.size))
-    outcome = evaluate_policy(make_eval_env, learner, None, seeds, members, step, run)
+    with StopFlag() as stop:
+        outcome = evaluate_policy(
+            make_eval_env, learner, None, seeds, members, step, run, lambda: bool(stop)
+        )
     require(outcome.errors, seeds)
     results = []
     for n, logdir in enumerate(logdirs):
@@ -66,6 +73,8 @@ def evaluate(
         target.mkdir(exist_ok=True)
         counts = {"step": step, "frame": step * outcome.repeat, "updates": updates}
         lines, means = evaluation_lines(outcome.episodes[n], counts, seeds[n])
+        if outcome.cut:  # Short episodes end first, so these are no fair sample.
+            lines = [(name, {**values, "cut": True}) for name, values in lines]
         records = Records(target)
         records.load(dict.fromkeys(FILES, b""), None)
         records.release(lines)
@@ -75,15 +84,14 @@ def evaluate(
             logger.video("eval/episode", frames, step)
             logger.close()
         results.append({"seed": int(seeds[n]), "logdir": str(logdir), **means})
-    return {"step": step, "members": results}
+    return {"step": step, "cut": stop.name if outcome.cut else None, "members": results}
 
 
 def _read(saved: Sequence[Saved]) -> tuple[list[Arrays], int, int]:
     """Returns the learners' arrays, the step and the updates of a checkpoint."""
-    for part in saved:
-        check_state(part.state)
-        if "learner.safetensors" not in part.files:
-            raise CorruptFile("it lacks 'learner.safetensors'")
+    states = [MemberState.from_plain(part.state) for part in saved]
+    if any("learner.safetensors" not in part.files for part in saved):
+        raise CorruptFile("it lacks 'learner.safetensors'")
     paths = [part.files["learner.safetensors"] for part in saved]
     arrays = [decode(path.read_bytes(), path) for path in paths]
-    return arrays, saved[0].state["step"], saved[0].state["updates"]
+    return arrays, states[0].step, states[0].updates

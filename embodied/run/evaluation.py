@@ -4,112 +4,41 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any
 
 import numpy as np
 
-from embodied.core.env import Env
-from embodied.core.errors import EnvError, UserError
 from embodied.core.learner import Learner
 from embodied.core.rng import derive_seed
+from embodied.records.progress import say
 from embodied.run.config import RunConfig
+from embodied.run.setup import MakeEnv, open_group, open_groups, require
 from embodied.stepping.driver import Driver, Episode
-from embodied.stepping.parallel import ProcessEnv
-from embodied.stepping.workers import Worker, shares, spare_cores
+from embodied.stepping.groups import Group
 
-# (member, index of the environment, seed) -> environment
-MakeEnv = Callable[[int, int, int], Env]
-
-
-class Closable(Protocol):
-    """What `open_envs` makes."""
-
-    def close(self) -> None:
-        """Frees what it holds."""
-
-
-Made = TypeVar("Made", bound=Closable)
-
-
-def open_env(
-    make_env: MakeEnv, member: int, row: int, seed: int, run: RunConfig, process: bool
-) -> Env:
-    """Returns an environment, in a process of its own if asked.
-
-    Args:
-      make_env: must be picklable for a process (no lambda, no local function).
-      member: index of the member.
-      row: index of the environment.
-      seed: of the environment; one that takes the place of a crashed one has another.
-      run: gives the time limit.
-      process: whether to run it in a process of its own.
-    """
-    if not process:
-        return make_env(member, row, seed)
-    ctor = functools.partial(_open_again, make_env, member, row, seed)
-    return ProcessEnv(ctor, f"environment {row} of member {member}", run.env_timeout)
-
-
-def _open_again(make_env: MakeEnv, member: int, row: int, seed: int, restarts: int) -> Env:
-    return make_env(member, row, derive_seed(seed, restarts) if restarts else seed)
-
-
-def open_envs(
-    make: Callable[[int, int], Made], places: Sequence[tuple[int, int]], size: int, threads: int = 0
-) -> tuple[list[list[Made]], dict[int, Exception]]:
-    """Makes the environments, or workers, of several members.
-
-    Args:
-      make: called with member and row.
-      places: members and rows.
-      size: number of members N.
-      threads: make as many at a time; 0 makes them in this thread: a renderer belongs to one.
-
-    Returns:
-      Environments `[N][rows]`, and by member the error of one that could not be made; such a member
-      has none.
-    """
-
-    def one(place: tuple[int, int]) -> Made | Exception:
-        try:
-            return make(*place)
-        except Exception as error:
-            return error
-
-    with ThreadPoolExecutor(threads or 1) as pool:
-        made = list(pool.map(one, places) if threads else map(one, places))
-    found = list(zip(places, made))
-    errors = {n: env for (n, _), env in found if isinstance(env, Exception)}
-    envs: list[list[Made]] = [[] for _ in range(size)]
-    for (n, _), env in found:
-        if n not in errors:
-            envs[n].append(cast(Made, env))
-        elif not isinstance(env, Exception):
-            env.close()
-    return envs, errors
-
-
-class Interrupted(Exception):
-    """The evaluation was asked to stop; nothing of it is kept."""
+_SILENCE = 30.0  # Seconds between words about an evaluation in progress.
 
 
 @dataclasses.dataclass
 class Outcome:
-    """What an evaluation found, by member.
+    """What an evaluation has brought, by member.
 
     Args:
       episodes: in the order of rows, and in time within a row.
       frames: uint8 [T, H, W, C] of the first row's first episode; None without images.
       errors: of the members whose environment failed; they have no result.
       repeat: frames for each agent step.
+      cut: it was asked to stop before all episodes had ended.
     """
 
     episodes: dict[int, list[Episode]]
     frames: dict[int, np.ndarray | None]
     errors: dict[int, Exception]
     repeat: int
+    cut: bool = False
 
 
 def quotas(episodes: int, rows: int) -> np.ndarray:
@@ -149,18 +78,17 @@ def evaluate_policy(
       members: the members to evaluate.
       step: agent step that the policy was trained for.
       run: see `RunConfig`.
-      stop: asked before every step.
+      stop: asked before every step; the outcome then has what had ended by then.
 
     Raises:
-      Interrupted: when `stop` said so.
       UserError: when no environment could be made.
     """
     quota = quotas(run.eval_eps, run.eval_envs)
-    envs, errors, threads = _open(make_env, seeds, members, len(quota), step, run)
+    groups, errors, threads = _open(make_env, seeds, members, len(quota), step, run)
     playing = [n for n in members if n not in errors]
     if not playing:
         require(errors, seeds)
-    driver = Driver(envs, threads)
+    driver = Driver(groups, threads, run.episode_limit)
     try:
         outcome = _play(driver, learner, policy, playing, quota, step, run.video_length, stop)
     finally:
@@ -175,31 +103,28 @@ def _open(
     rows: int,
     step: int,
     run: RunConfig,
-) -> tuple[list[list[Env]], dict[int, Exception], int]:
+) -> tuple[list[list[Group]], dict[int, Exception], int]:
     """Makes the environments, here or in processes, and says how many threads step them."""
-
-    def seed(n: int, row: int) -> int:
-        return derive_seed(seeds[n], 1, step, row)
-
+    starts: list[tuple[int, Callable[[], Group]]] = []
     processes = spare_cores() if run.eval_processes < 0 else run.eval_processes
-    if not processes:
-        places = [(n, row) for n in members for row in range(rows)]
-        return *open_envs(lambda n, row: make_env(n, row, seed(n, row)), places, len(seeds)), 0
-    # A worker has rows of one member only: what breaks it leaves the others alone.
-    dealt = shares(rows, processes // len(members))
+    # A process has rows of one member only: what breaks it leaves the others alone.
+    count = min(max(processes // len(members), 1), rows) if processes else 1
+    for n in members:
+        for index, share in enumerate(np.array_split(np.arange(rows), count)):
+            places = [(n, int(row), derive_seed(seeds[n], 1, step, int(row))) for row in share]
+            name = f"evaluation worker {index} of member {n}" if processes else None
+            starts.append((n, functools.partial(open_group, make_env, places, run, name)))
+    threads = len(starts) if processes else 0
+    return *open_groups(starts, len(seeds), threads), threads
 
-    def start(n: int, index: int) -> Worker:
-        ctors = [functools.partial(_open_again, make_env, n, r, seed(n, r)) for r in dealt[index]]
-        return Worker(ctors, f"evaluation worker {index} of member {n}", run.env_timeout)
 
-    places = [(n, index) for n in members for index in range(len(dealt))]
-    workers, errors = open_envs(start, places, len(seeds), len(places))
-    envs: list[list[Env]] = [[] for _ in seeds]
-    for n, mine in enumerate(workers):
-        if mine:
-            found = {r: row for w, share in zip(mine, dealt) for r, row in zip(share, w.rows)}
-            envs[n] = [found[row] for row in range(rows)]
-    return envs, errors, len(places)
+def spare_cores() -> int:
+    """Returns how many processors may be used beside this process's own; 16 at most.
+
+    More would not pay, and the jobs of a sweep on one large machine would start thousands.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)  # Not on macOS.
+    return min((len(affinity(0)) if affinity else os.cpu_count() or 1) - 1, 16)
 
 
 def _play(
@@ -212,26 +137,31 @@ def _play(
     video_length: int,
     stop: Callable[[], bool],
 ) -> Outcome:
-    left = np.zeros((learner.size, len(quota)), np.int64)
+    left = np.zeros((learner.size, len(quota)), np.int64)  # Episodes that each row has to play.
     left[members] = quota
     outcome = Outcome({n: [] for n in members}, {}, driver.reset(left > 0), driver.repeat)
     camera = _Camera(driver, members, video_length)
     carry = learner.initial_carry(len(quota))
-    time = 0
+    count, spoken = 0, time.monotonic()
     camera.shoot(driver, left[:, 0] > 0)
     left[list(outcome.errors)] = 0
     while left.any():
         if stop():
-            raise Interrupted
-        carry, actions = learner.act(carry, driver.obs, (step, time), "eval", policy)
-        episodes, errors = driver.step(actions, left > 0)
+            outcome.cut = True
+            break
+        carry, actions = learner.act(carry, driver.obs, (step, count), "eval", policy)
+        stepped = driver.step(actions, left > 0)
         camera.shoot(driver, left[:, 0] == quota[0])
-        outcome.errors.update(errors)
-        for episode in episodes:
+        outcome.errors.update(stepped.errors)
+        for episode in stepped.episodes:
             outcome.episodes[episode.member].append(episode)
             left[episode.member, episode.row] -= 1
         left[list(outcome.errors)] = 0
-        time += 1
+        count += 1
+        if time.monotonic() - spoken > _SILENCE:
+            spoken = time.monotonic()
+            total = len(members) * int(quota.sum())
+            say(f"evaluating: {total - left.sum():,} of {total:,} episodes, agent step {count:,}")
     for n in members:
         outcome.episodes[n].sort(key=lambda episode: episode.row)  # Stable: keeps time's order.
         outcome.frames[n] = camera.frames(n)
@@ -262,22 +192,3 @@ class _Camera:
     def frames(self, member: int) -> np.ndarray | None:
         """Returns uint8 [T, H, W, C], or None when there is nothing to see."""
         return np.stack(self._frames[member]) if self._frames[member] else None
-
-
-def require(errors: dict[int, Exception], seeds: Sequence[int]) -> None:
-    """Raises the first member's error, if any, as one that the user can act on."""
-    for member, error in errors.items():
-        raise UserError(describe(error, seeds[member])) from error
-
-
-def describe(error: Exception, seed: int) -> str:
-    """Returns what to say about an environment that raised."""
-    if isinstance(error, UserError) and not isinstance(error, EnvError):
-        return f"seed {seed}: {error}; the last checkpoint stays"
-    what = f"seed {seed}: {error}"
-    if not isinstance(error, EnvError):
-        what = f"an environment of seed {seed} raised {type(error).__name__}: {error}"
-    return (
-        f"{what}; the last checkpoint stays (run.env_process, or in evaluations "
-        "run.eval_processes, restarts environments that crash)"
-    )

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from embodied.core.clock import Timer
 from embodied.core.errors import UserError
 from embodied.core.rng import generator
-from embodied.records.logger import say
+from embodied.records.progress import say
+from embodied.records.timer import Timer
 from embodied.run.config import crossed, fill_step, updates_due
-from embodied.run.evaluation import Interrupted, Outcome, describe, evaluate_policy
+from embodied.run.evaluation import Outcome, evaluate_policy
 from embodied.run.reporter import Reporter
+from embodied.run.setup import Setup, describe
 from embodied.run.signals import StopFlag
 from embodied.run.state import RunState
-from embodied.run.world import Setup
 
 
 class Loop:
@@ -55,10 +55,8 @@ class Loop:
             self._step()
             self._due()
         self._collect(wait=True)
+        self._save()
         with self._timer.section("save"):
-            self._find_failed()
-            self._write_back()
-            state.save()
             state.check(wait=True)
 
     def close(self) -> None:
@@ -70,9 +68,9 @@ class Loop:
     def _step(self) -> None:
         """Makes one agent step in every environment of every member."""
         state, timer = self._state, self._timer
-        obs = state.world.driver.obs
+        obs = state.driver.obs
         if state.began is None and state.step >= self._fill:
-            ready = all(state.world.replays[n].windows for n in state.active)
+            ready = all(member.replay.windows for member in state.active)
             state.began = state.step if ready else None
         with timer.section("policy"):
             actions, stored = self._act(obs)
@@ -83,41 +81,23 @@ class Loop:
             while state.updates < due:
                 self._update()
         with timer.section("env"):
-            episodes, errors = state.world.driver.step(actions, state.mask())
-        seeds = self._setup.seeds
-        self._freeze({n: describe(error, seeds[n]) for n, error in errors.items()}, broken=True)
-        self._insert(obs, actions, stored)
+            stepped = state.driver.step(actions, state.mask())
+        self._freeze(stepped.errors, broken=True)
+        actions[stepped.cut] = 0
+        # An environment that was restarted has ended its episode with the step acted on.
+        data = {**obs, "is_last": obs["is_last"] | stepped.cut, "action": actions, **stored}
+        for member in state.active:
+            member.replay.insert({key: value[member.index] for key, value in data.items()})
         state.step += self._run.envs
-        for episode in episodes:
-            if episode.member not in state.frozen:
-                self._reporter.episode(episode)
-
-    def _update(self) -> None:
-        """Dispatches one update of every member; what it writes back follows in `_write_back`."""
-        state, size = self._state, self._setup.batch_size
-        self._write_back()
-        replays, active = state.world.replays, state.active
-        drawn = {n: replays[n].draw(state.updates, size) for n in active}
-        outputs = self._learner.train(self._gather(drawn))
-        state.updates += 1
-        self._outputs = {n: (drawn[n], outputs[n]) for n in active if outputs[n]}
-
-    def _write_back(self) -> None:
-        """Puts the last update's outputs into the replay; asked for before anybody reads it.
-
-        Not at once: the host would wait for the update instead of stepping the environments.
-        """
-        for n, (steps, outputs) in self._outputs.items():
-            context = self._run.replay_context
-            self._state.world.replays[n].write_back(steps[:, context:], outputs)
-        self._outputs = {}
+        for episode in stepped.episodes:
+            self._reporter.episode(episode)
 
     def _act(self, obs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, Mapping[str, Any]]:
         """Returns actions [N, E, A], random until training starts, and what is stored with them."""
-        state, seeds, learner = self._state, self._setup.seeds, self._learner
+        state, learner = self._state, self._learner
         if state.began is None and self._run.random_fill:
-            space, rows = state.world.driver.act_space, range(self._run.envs)
-            rngs = [generator("random", seed, state.step) for seed in seeds]
+            space, rows = state.driver.act_space, range(self._run.envs)
+            rngs = [generator("random", seed, state.step) for seed in self._setup.seeds]
             actions = np.array([[space.sample(rng) for _ in rows] for rng in rngs])
             return actions, learner.stored(state.carry)
         if state.step == state.began and self._run.random_fill:
@@ -128,50 +108,66 @@ class Loop:
         state.carry = carry
         return actions, learner.stored(carry)
 
+    def _update(self) -> None:
+        """Dispatches one update of every member; what it writes back follows in `_write_back`."""
+        drawn, batches = self._draw(self._state.updates, "train")
+        outputs = self._learner.train(batches)
+        self._state.updates += 1
+        self._outputs = {n: (steps, outputs[n]) for n, steps in drawn.items() if outputs[n]}
+
+    def _draw(self, number: int, purpose: str) -> tuple[dict[int, np.ndarray], list[Any]]:
+        """Returns the steps drawn for each active member, and a batch for every member.
+
+        Nobody looks at what frozen ones make of theirs.
+        """
+        self._write_back()
+        active, size = self._state.active, self._setup.batch_size
+        drawn = {m.index: m.replay.draw(number, size, purpose) for m in active}
+        batches = {m.index: m.replay.gather(drawn[m.index]) for m in active}
+        spare = batches[active[0].index]
+        return drawn, [batches.get(n, spare) for n in range(self._learner.size)]
+
+    def _write_back(self) -> None:
+        """Puts the last update's outputs into the replay, before anybody reads it.
+
+        Not at once: the host would wait for the update instead of stepping the environments.
+        """
+        for n, (steps, outputs) in self._outputs.items():
+            context = self._run.replay_context
+            self._state.members[n].replay.write_back(steps[:, context:], outputs)
+        self._outputs = {}
+
     def _find_failed(self) -> None:
         """Takes out the members whose loss is no longer finite."""
         state, seeds = self._state, self._setup.seeds
         failed = {
-            n: f"the loss {name!r} of seed {seeds[n]} is no longer finite after update "
-            f"{state.updates:,} (step {state.step:,}); the last good checkpoint stays"
+            n: UserError(
+                f"the loss {name!r} of seed {seeds[n]} is no longer finite after update "
+                f"{state.updates:,} (step {state.step:,}); the last good checkpoint stays"
+            )
             for n, name in enumerate(self._learner.failed())
             if name is not None
         }
         self._freeze(failed, broken=False)
 
-    def _insert(
-        self, obs: Mapping[str, np.ndarray], actions: np.ndarray, stored: Mapping[str, Any]
-    ) -> None:
-        """Stores the step that was acted on; a restarted environment makes it an episode's last."""
-        cut = self._state.world.driver.obs["is_first"] & ~obs["is_last"]
-        actions[cut] = 0
-        data = {**obs, "is_last": obs["is_last"] | cut, "action": actions, **stored}
-        for n in self._state.active:
-            self._state.world.replays[n].insert({key: value[n] for key, value in data.items()})
-
-    def _gather(self, drawn: Mapping[int, np.ndarray]) -> list[Any]:
-        """Returns a batch for each member; nobody looks at what frozen ones make of theirs."""
-        replays = self._state.world.replays
-        batches = {n: replays[n].gather(steps) for n, steps in drawn.items()}
-        spare = batches[self._state.active[0]]
-        return [batches.get(n, spare) for n in range(len(replays))]
-
-    def _freeze(self, reasons: Mapping[int, str], broken: bool) -> None:
+    def _freeze(self, errors: Mapping[int, Exception], broken: bool) -> None:
         """Takes failed members out; the only one, or the last one, stops the run.
 
         Args:
-          reasons: by member.
-          broken: whether their environments failed, rather than their learners.
+          errors: by member.
+          broken: whether their environments failed.
         """
         state = self._state
-        for n, reason in reasons.items():
-            if n in state.frozen:
+        for n, error in errors.items():
+            member = state.members[n]
+            if member.frozen is not None:
                 continue
+            reason = describe(error, member.seed) if broken else str(error)
             if len(state.active) == 1:
                 raise UserError(reason)
-            say(f"warning: {reason}; seed {self._setup.seeds[n]} is frozen, the others go on")
+            say(f"warning: {reason}; seed {member.seed} is frozen, the others go on")
             self._write_back()
-            state.freeze(n, reason, broken)
+            state.freeze(member, reason, broken)
 
     def _due(self) -> None:
         """Does what falls between this agent step and the next."""
@@ -184,17 +180,17 @@ class Loop:
             self._reporter.log()
         if state.updates and crossed(state.step, run.report_every, run.envs):
             with timer.section("report"):
-                self._write_back()
-                replays, size = state.world.replays, self._setup.batch_size
-                drawn = {n: replays[n].draw(state.step, size, "report") for n in state.active}
-                batches = self._gather(drawn)
+                _, batches = self._draw(state.step, "report")
                 self._reporter.report(self._learner.report(batches, (state.step,)))
         self._evaluate()
         if crossed(state.step, run.save_every, run.envs):
-            with timer.section("save"):
-                self._find_failed()  # What does not go on learning must not push out what does.
-                self._write_back()
-                state.save()
+            self._save()
+
+    def _save(self) -> None:
+        with self._timer.section("save"):
+            self._find_failed()  # What does not go on learning must not push out what does.
+            self._write_back()
+            self._state.save()
 
     def _evaluate(self) -> None:
         """Begins an evaluation if one is due at this step, after joining the one before."""
@@ -208,8 +204,8 @@ class Loop:
             return  # Asked to stop meanwhile: both are done when the run continues.
         state.evaluated = state.step
         state.pending = (state.step, state.updates, self._learner.snapshot())
-        for n in state.active:
-            state.records[n].hold()
+        for member in state.active:
+            member.records.hold()
         self._launch()
 
     def _launch(self) -> None:
@@ -223,7 +219,7 @@ class Loop:
             self._learner,
             state.pending[2],
             setup.seeds,
-            list(state.active),
+            [member.index for member in state.active],
             state.pending[0],
             self._run,
             lambda: bool(self._stop),
@@ -242,15 +238,13 @@ class Loop:
 
     def _finish(self, result: Callable[[], Outcome]) -> None:
         """Writes the pending evaluation's result, unless a stop cut it short."""
-        state = self._state
-        try:
-            outcome = result()
-        except Interrupted:
+        state, outcome = self._state, result()
+        if outcome.cut:
             return  # It stays pending, and is made again when the run continues.
         assert state.pending
         step, updates, _ = state.pending
         state.pending = None
         seeds = self._setup.seeds
-        errors = {n: describe(error, seeds[n]) for n, error in outcome.errors.items()}
+        errors = {n: UserError(describe(e, seeds[n])) for n, e in outcome.errors.items()}
         self._freeze(errors, broken=False)
         self._reporter.evaluation(outcome, step, updates)

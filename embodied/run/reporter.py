@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from embodied.core.clock import Timer
 from embodied.core.learner import Arrays
-from embodied.records.logger import Logger, Progress
+from embodied.records.logger import Logger
+from embodied.records.progress import Progress
+from embodied.records.timer import Timer
 from embodied.run.evaluation import Outcome
+from embodied.run.member import Member
+from embodied.run.setup import Setup
 from embodied.run.state import RunState
-from embodied.run.world import Setup
 from embodied.stepping.driver import Episode
 
 
@@ -26,22 +28,23 @@ class Reporter:
     """
 
     def __init__(self, setup: Setup, state: RunState, timer: Timer) -> None:
-        self._setup, self._state, self._timer = setup, state, timer
-        self._loggers = [Logger(folder, state.step) for folder in setup.logdirs]
+        self._state, self._timer = state, timer
         self._progress = Progress(setup.run.steps)
         self._shown = (state.step, state.updates)  # At the last progress line.
+        for member in state.members:
+            member.logger = Logger(member.folder, state.step)
 
     def close(self) -> None:
         """Closes the logs."""
-        for logger in self._loggers:
-            logger.close()
+        for member in self._state.members:
+            member.logger.close()
 
     def log(self) -> None:
         """Writes the means since the last line, the timing and the progress line."""
         state = self._state
-        for n in state.active:
-            means = state.means[n].pop() | {"replay/size": state.world.replays[n].size}
-            self._metrics(n, means, state.step, state.updates)
+        for member in state.active:
+            means = member.means.pop() | {"replay/size": member.replay.size}
+            self._metrics(member, means)
         seconds = self._timer.pop()
         steps, updates = state.step - self._shown[0], state.updates - self._shown[1]
         total = max(seconds["total"], 1e-9)
@@ -53,11 +56,9 @@ class Reporter:
             "updates_per_second": updates / total,
             **{f"seconds/{name}": value for name, value in seconds.items()},
         }
-        for n in state.active:
-            self._loggers[n].timing(timing)
-        self._progress.show(
-            state.step, state.updates, steps / total, updates / total, self._returns()
-        )
+        for member in state.active:
+            member.logger.timing(timing)
+        self._progress.show(state.step, state.updates, (steps, updates, total), self._returns())
 
     def report(self, reports: Sequence[Arrays]) -> None:
         """Writes the learner's heavy metrics: scalars, histograms and videos.
@@ -65,28 +66,30 @@ class Reporter:
         Args:
           reports: for each member what `Learner.report` returned.
         """
-        state = self._state
-        for n in state.active:
+        step = self._state.step
+        for member in self._state.active:
             scalars = {}
-            for name, value in reports[n].items():
+            for name, value in reports[member.index].items():
                 if name.endswith("/video"):
-                    self._loggers[n].video(f"report/{name[:-6]}", value, state.step)
+                    member.logger.video(f"report/{name[:-6]}", value, step)
                 elif name.endswith("/hist"):
-                    self._loggers[n].histogram(f"report/{name[:-5]}", value, state.step)
+                    member.logger.histogram(f"report/{name[:-5]}", value, step)
                 else:
                     scalars[f"report/{name}"] = float(value)
-            self._metrics(n, scalars, state.step, state.updates)
+            self._metrics(member, scalars)
 
     def episode(self, episode: Episode) -> None:
-        """Records a finished training episode."""
-        state, n = self._state, episode.member
+        """Records a finished training episode, unless its member is frozen."""
+        state, member = self._state, self._state.members[episode.member]
+        if member.frozen is not None:
+            return
         counts = self._counts(state.step, state.updates)
-        line = episode_line("train", counts, episode, state.episodes[n], self._setup.seeds[n])
-        state.records[n].write("episodes.jsonl", line)
-        state.episodes[n] += 1
-        state.returns[n]["train"] = episode.total
+        line = episode_line("train", counts, episode, member.episodes, member.seed)
+        member.records.write("episodes.jsonl", line)
+        member.episodes += 1
+        member.returns["train"] = episode.total
         values = np.array([[episode.total, episode.length]])
-        state.means[n].add(["episode/return", "episode/length"], values)
+        member.means.add(["episode/return", "episode/length"], values)
 
     def evaluation(self, outcome: Outcome, step: int, updates: int) -> None:
         """Writes an evaluation's lines as one block, before those kept back since its step.
@@ -96,35 +99,35 @@ class Reporter:
           step: agent step of the evaluated policy.
           updates: updates of the evaluated policy.
         """
-        state = self._state
         counts = self._counts(step, updates)
-        for n in state.active:
-            episodes = outcome.episodes.get(n, [])
-            lines, means = evaluation_lines(episodes, counts, self._setup.seeds[n])
-            state.records[n].release(lines)
+        for member in self._state.active:
+            episodes = outcome.episodes.get(member.index, [])
+            lines, means = evaluation_lines(episodes, counts, member.seed)
+            member.records.release(lines)
             if means:
-                state.returns[n]["eval"] = means["eval/return"]
-                self._loggers[n].scalars(means, step)
-            frames = outcome.frames.get(n)
+                member.returns["eval"] = means["eval/return"]
+                member.logger.scalars(means, step)
+            frames = outcome.frames.get(member.index)
             if frames is not None:
-                self._loggers[n].video("eval/episode", frames, step)
+                member.logger.video("eval/episode", frames, step)
 
     def _returns(self) -> str:
         """Returns the last returns as text, the mean over members."""
         texts = []
         for mode in ("train", "eval"):
-            found = [returns[mode] for returns in self._state.returns if mode in returns]
-            if found:
-                texts.append(f"{mode} return {np.mean(found):.1f}")
+            values = [m.returns[mode] for m in self._state.members if mode in m.returns]
+            if values:
+                texts.append(f"{mode} return {np.mean(values):.1f}")
         return "  ".join(texts)
 
-    def _metrics(self, n: int, values: Mapping[str, float], step: int, updates: int) -> None:
-        line = {**self._counts(step, updates), **values}
-        self._state.records[n].write("metrics.jsonl", line)
-        self._loggers[n].scalars(values, step)
+    def _metrics(self, member: Member, values: Mapping[str, float]) -> None:
+        state = self._state
+        line = {**self._counts(state.step, state.updates), **values}
+        member.records.write("metrics.jsonl", line)
+        member.logger.scalars(values, state.step)
 
     def _counts(self, step: int, updates: int) -> dict[str, int]:
-        return {"step": step, "frame": step * self._state.world.driver.repeat, "updates": updates}
+        return {"step": step, "frame": step * self._state.driver.repeat, "updates": updates}
 
 
 def episode_line(

@@ -10,13 +10,12 @@ from embodied.checkpoint.files import write_atomic
 from embodied.checkpoint.lock import Lock
 from embodied.core.errors import UserError
 from embodied.core.learner import Learner
-from embodied.records.logger import say
+from embodied.records.progress import say
 from embodied.run.config import RunConfig
-from embodied.run.evaluation import MakeEnv
 from embodied.run.loop import Loop
+from embodied.run.setup import MakeEnv, Setup
 from embodied.run.signals import StopFlag
 from embodied.run.state import RunState
-from embodied.run.world import Setup
 
 CONFIG = "config.yaml"
 
@@ -112,12 +111,12 @@ def _summary(setup: Setup, state: RunState, stop: StopFlag) -> dict[str, Any]:
         say(f"stopped by {signal} at step {state.step:,}; the same command line continues the run")
     members = [
         {
-            "seed": int(seed),
-            "logdir": str(folder),
-            "returns": dict(state.returns[n]),
-            "frozen": state.frozen[n].reason if n in state.frozen else None,
+            "seed": member.seed,
+            "logdir": str(member.folder),
+            "returns": dict(member.returns),
+            "frozen": member.frozen,
         }
-        for n, (seed, folder) in enumerate(zip(setup.seeds, setup.logdirs))
+        for member in state.members
     ]
     return {
         "step": state.step,

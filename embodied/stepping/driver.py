@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from embodied.core.env import Env, Obs
-from embodied.stepping.workers import Row
+from embodied.core.env import Obs
+from embodied.stepping.groups import Group
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,22 @@ class Episode:
     logs: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True)
+class Stepped:
+    """What a step has brought beside observations.
+
+    Args:
+      episodes: those that ended.
+      cut: bool [N, E], environments that lost the episode they were in (a restarted process): they
+        start another after an observation that was not `is_last`. Such episodes are dropped.
+      errors: by member what an environment raised; such a member keeps all its observations.
+    """
+
+    episodes: list[Episode]
+    cut: np.ndarray
+    errors: dict[int, Exception]
+
+
 class Driver:
     """N members times E environments.
 
@@ -45,64 +62,60 @@ class Driver:
       spaces: of observations and actions by name.
       act_space: what an action is.
       repeat: frames for each agent step.
+      savable: whether environments have states to save.
 
     Args:
-      envs: environments [N][E] with equal spaces, or none at all for a member that is never
-        active; the driver closes them.
-      threads: step the environments from as many threads; helps only where stepping waits for
-        another process (a simulator that computes in this process does not gain). All rows of a
-        `Worker` are stepped by one call.
+      groups: groups of each member, together E environments with equal spaces, or none at all for
+        a member that is never active; the driver closes them.
+      threads: step the groups from as many threads; helps only where stepping waits for another
+        process (a simulator that computes in this process does not gain).
+      limit: agent steps after which an episode is cut, as by a time limit; 0 for none.
     """
 
-    def __init__(self, envs: Sequence[Sequence[Env]], threads: int = 0) -> None:
-        self.envs = [list(row) for row in envs]
-        shape = (len(self.envs), max(len(row) for row in self.envs))
-        first = next(env for row in self.envs for env in row)
+    def __init__(self, groups: Sequence[Sequence[Group]], threads: int = 0, limit: int = 0) -> None:
+        self._groups = [list(mine) for mine in groups]
+        self._limit = limit
+        first = next(group for mine in self._groups for group in mine)
+        shape = (len(self._groups), max(sum(g.size for g in mine) for mine in self._groups))
         self.spaces = {**first.obs_space, **first.act_space}
-        self.repeat = first.repeat
+        self.repeat, self.savable = first.repeat, first.savable
         self.act_space = first.act_space["action"]
         self.obs: Obs = {
             key: np.zeros((*shape, *space.shape), space.dtype)
             for key, space in first.obs_space.items()
         }
+        self.obs["is_last"][:] = True  # The first step starts an episode.
         self._totals = np.zeros(shape, np.float64)
         self._lengths = np.zeros(shape, np.int64)
         self._success = np.zeros(shape, bool)
-        self._idle = np.zeros((*shape, *self.act_space.shape), np.float32)
         self._pool = ThreadPoolExecutor(threads) if threads else None
 
-    def step(
-        self, actions: np.ndarray, active: np.ndarray
-    ) -> tuple[list[Episode], dict[int, Exception]]:
+    def step(self, actions: np.ndarray, active: np.ndarray) -> Stepped:
         """Steps the active environments and puts what they return into `obs`.
 
-        An environment that lost its episode (a restarted process) returns `is_first` after an
-        observation that was not `is_last`: that episode is dropped, and the caller sees it as
-        `obs['is_first'] & ~before['is_last']`.
-
         Args:
-          actions: float32 [N, E, A].
+          actions: float32 [N, E, A]; not looked at where the last observation was `is_last`.
           active: bool [N, E]; the others keep their observation.
-
-        Returns:
-          The episodes that ended, and by member the error of an environment that raised; such a
-          member keeps all its observations.
         """
-        places = [(int(n), int(e)) for n, e in np.argwhere(active)]
-        results = self._call(places, actions)
-        errors = {n: r for (n, _), r in zip(places, results) if isinstance(r, Exception)}
+        calls = self._calls(active)
+        answers = self._answer(calls, actions)
+        errors = {n: a for (n, *_), a in zip(calls, answers) if isinstance(a, Exception)}
         obs = {key: value.copy() for key, value in self.obs.items()}
         episodes = []
-        for (n, e), result in zip(places, results):
-            if n in errors or isinstance(result, Exception):
+        cut = np.zeros(active.shape, bool)
+        for (n, _, first, rows), answer in zip(calls, answers):
+            if n in errors or isinstance(answer, Exception):
                 continue
-            for key, value in result.items():
-                obs[key][n, e] = value
-            episode = self._follow(n, e, result)
-            if episode:
-                episodes.append(episode)
+            places = first + np.array(rows)
+            cut[n, places] = answer["is_first"] & ~self.obs["is_last"][n, places]
+            for key, value in answer.items():
+                obs[key][n, places] = value
+            for e in places:
+                episode = self._follow(n, e, obs)
+                if episode:
+                    episodes.append(episode)
         self.obs = obs
-        return episodes, errors
+        return Stepped(episodes, cut, errors)
 
     def reset(self, active: np.ndarray) -> dict[int, Exception]:
         """Takes the first observation of the active environments; returns errors as `step` does.
@@ -110,7 +123,8 @@ class Driver:
         Args:
           active: bool [N, E].
         """
-        return self.step(self._idle, active)[1]
+        idle = np.zeros((*active.shape, *self.act_space.shape), np.float32)
+        return self.step(idle, active).errors
 
     def save(
         self, member: int, broken: bool = False
@@ -127,7 +141,10 @@ class Driver:
             "lengths": self._lengths[member].tolist(),
             "success": self._success[member].tolist(),
         }
-        return obs, [None if broken else env.save() for env in self.envs[member]], episodes
+        states: list[bytes | None] = []
+        for group in self._groups[member]:
+            states += [None] * group.size if broken else group.save()
+        return obs, states, episodes
 
     def load(
         self, member: int, obs: Obs, states: Sequence[bytes | None], episodes: dict[str, Any]
@@ -148,60 +165,80 @@ class Driver:
         self._totals[member] = episodes["totals"]
         self._lengths[member] = episodes["lengths"]
         self._success[member] = episodes["success"]
-        for row, (env, state) in enumerate(zip(self.envs[member], states)):
+        places = [(group, row) for group in self._groups[member] for row in range(group.size)]
+        for e, ((group, row), state) in enumerate(zip(places, states)):
             if state is None:
-                self.obs["is_last"][member, row] = True
+                self.obs["is_last"][member, e] = True
             else:
-                env.load(state)
+                group.load(row, state)
 
     def close(self) -> None:
         """Closes all environments, whatever one of them raises."""
         with contextlib.ExitStack() as stack:
             if self._pool:
                 stack.callback(self._pool.shutdown)
-            for row in self.envs:
-                for env in row:
-                    stack.callback(env.close)
+            for mine in self._groups:
+                for group in mine:
+                    stack.callback(group.close)
 
-    def _call(self, places: list[tuple[int, int]], actions: np.ndarray) -> list[Obs | Exception]:
-        """Returns for each place its observation, or the error of the call it was part of."""
-        groups: dict[int, list[tuple[int, int]]] = {}
-        for n, e in places:
-            env = self.envs[n][e]
-            groups.setdefault(id(env.worker if isinstance(env, Row) else env), []).append((n, e))
+    def _calls(self, active: np.ndarray) -> list[tuple[int, Group, int, list[int]]]:
+        """Returns for each group with active rows: member, group, its first place, those rows."""
+        calls = []
+        for n, mine in enumerate(self._groups):
+            first = 0
+            for group in mine:
+                rows = np.flatnonzero(active[n, first : first + group.size]).tolist()
+                if rows:
+                    calls.append((n, group, first, rows))
+                first += group.size
+        return calls
 
-        def one(group: list[tuple[int, int]]) -> list[Obs] | Exception:
-            env = self.envs[group[0][0]][group[0][1]]
+    def _answer(
+        self, calls: list[tuple[int, Group, int, list[int]]], actions: np.ndarray
+    ) -> list[Obs | Exception]:
+        """Returns the observations of each call, or what it raised."""
+
+        def one(call: tuple[int, Group, int, list[int]]) -> Obs | Exception:
+            n, group, first, rows = call
+            over = self.obs["is_last"][n, first : first + group.size]
             try:
-                if not isinstance(env, Row):
-                    return [env.step(actions[group[0]])]
-                rows = [cast(Row, self.envs[n][e]).index for n, e in group]
-                many = env.worker.step(rows, np.stack([actions[place] for place in group]))
-                return [{key: value[k] for key, value in many.items()} for k in range(len(group))]
+                return group.step(rows, [None if over[r] else actions[n, first + r] for r in rows])
             except Exception as error:
                 return error
 
-        calls = groups.values()
-        answers = self._pool.map(one, calls) if self._pool else map(one, calls)
-        found: dict[tuple[int, int], Obs | Exception] = {}
-        for group, results in zip(calls, answers):
-            for k, place in enumerate(group):
-                found[place] = results if isinstance(results, Exception) else results[k]
-        return [found[place] for place in places]
+        return list(self._pool.map(one, calls) if self._pool else map(one, calls))
 
     def _follow(self, n: int, e: int, obs: Obs) -> Episode | None:
         """Adds a step to the running episode and returns it when it ended."""
-        if obs["is_first"]:
+        reward, success = obs["reward"][n, e], obs.get("success")
+        if obs["is_first"][n, e]:
             self._totals[n, e] = self._lengths[n, e] = self._success[n, e] = 0
         else:
-            self._totals[n, e] += obs["reward"]
+            self._totals[n, e] += reward
             self._lengths[n, e] += 1
-        if "success" in obs:
-            self._success[n, e] |= bool(np.any(obs["success"] > 0))
-        if not obs["is_last"]:
+        if success is not None:
+            self._success[n, e] |= bool(np.any(success[n, e] > 0))
+        if self._lengths[n, e] == self._limit > 0 and not obs["is_last"][n, e]:
+            obs["is_last"][n, e] = True
+            warnings.warn(
+                f"an episode was cut after run.episode_limit = {self._limit:,} agent steps, as by "
+                "a time limit, and further ones will be, without a word; 0 for no limit",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        if not obs["is_last"][n, e]:
             return None
-        success = bool(self._success[n, e]) if "success" in obs else None
-        terminated = bool(obs["is_terminal"])
-        logs = {key[4:]: float(obs[key]) for key in obs if key[:4] == "log_" and not obs[key].ndim}
-        total, length = float(self._totals[n, e]), int(self._lengths[n, e])
-        return Episode(n, e, total, length, terminated, success, logs)
+        logs = {
+            key.removeprefix("log_"): float(value[n, e])
+            for key, value in obs.items()
+            if key.startswith("log_") and value.ndim == 2
+        }
+        return Episode(
+            n,
+            int(e),
+            float(self._totals[n, e]),
+            int(self._lengths[n, e]),
+            bool(obs["is_terminal"][n, e]),
+            None if success is None else bool(self._success[n, e]),
+            logs,
+        )

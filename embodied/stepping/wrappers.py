@@ -71,11 +71,11 @@ class CheckedEnv:
         """The environment inside."""
         return self._env
 
-    def step(self, action: np.ndarray) -> Obs:
+    def step(self, action: np.ndarray | None) -> Obs:
         """Steps the environment and checks what goes in and what comes out.
 
         Args:
-          action: float32 (A,); not looked at when the step starts an episode.
+          action: float32 (A,); None starts an episode. Not looked at after the end of one.
 
         Returns:
           The observation, unchanged.
@@ -86,8 +86,12 @@ class CheckedEnv:
         """
         return self._call("step", self._step, action)
 
-    def _step(self, action: np.ndarray) -> Obs:
-        if not self._over:
+    def _step(self, action: np.ndarray | None) -> Obs:
+        if action is None and self._over:  # Nobody has to know of None who sets no limit.
+            action = np.zeros(self.act_space["action"].shape, np.float32)
+        elif action is None:
+            self._over = True
+        elif not self._over:
             self._drawn.check("action", action)
             if self._bounds:
                 action = np.clip(action, *self._bounds)

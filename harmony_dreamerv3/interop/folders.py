@@ -17,9 +17,9 @@ from embodied.checkpoint.checkpoints import Checkpoints
 from embodied.checkpoint.lock import Lock
 from embodied.checkpoint.parts import Saved
 from embodied.core.errors import UserError
-from embodied.records.logger import say
+from embodied.records.progress import say
+from embodied.run.setup import Setup
 from embodied.run.state import RunState
-from embodied.run.world import Setup
 from harmony_dreamerv3 import config as configs
 from harmony_dreamerv3.config import Config, overrides
 from harmony_dreamerv3.interop import checkpoint, upstream

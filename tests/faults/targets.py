@@ -23,8 +23,8 @@ import small
 import embodied.envs
 from embodied.checkpoint.files import decode, encode
 from embodied.checkpoint.manifest import seal
+from embodied.run.setup import Setup
 from embodied.run.state import RunState
-from embodied.run.world import Setup
 from harmony_dreamerv3 import config as configs
 from harmony_dreamerv3.config import overrides
 from harmony_dreamerv3.interop import bundle, checkpoint

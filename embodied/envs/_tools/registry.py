@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
@@ -12,9 +11,7 @@ from typing import Any
 import embodied.envs
 from embodied.core.env import Env
 from embodied.core.errors import EnvError, UserError, nearest, raised
-from embodied.core.rng import derive_seed
 from embodied.envs._tools import elsewhere
-from embodied.stepping.parallel import ProcessEnv
 from embodied.stepping.wrappers import CheckedEnv
 
 
@@ -113,32 +110,6 @@ def make(task: str, seed: int, options: Mapping[str, Any] | None = None) -> Chec
         raise
     except (Exception, SystemExit) as error:  # A simulator raises whatever it likes.
         raise EnvError(f"cannot make {task}: {raised(error)}") from error
-
-
-def make_process(
-    task: str,
-    seed: int,
-    options: Mapping[str, Any] | None = None,
-    timeout: float = 60.0,
-) -> ProcessEnv:
-    """Returns an environment like `make`, in a process of its own that is restarted on faults.
-
-    Args:
-      task: as in `make`.
-      seed: as in `make`; after each restart the environment has another seed made from it.
-      options: as in `make`.
-      timeout: seconds that a step may take before it counts as hanging.
-
-    Raises:
-      UserError: as in `make`.
-    """
-    start = functools.partial(_restarted, task, int(seed), dict(options or {}))
-    return ProcessEnv(start, task, timeout)
-
-
-def _restarted(task: str, seed: int, options: Mapping[str, Any], restarts: int) -> CheckedEnv:
-    # The same seed would play the same episodes again, into the same fault if it repeats.
-    return make(task, derive_seed(seed, restarts) if restarts else seed, options)
 
 
 def parse_options(suite: Suite, options: Mapping[str, Any]) -> Any:

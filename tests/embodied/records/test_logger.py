@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from embodied.records.logger import Logger, Progress
+from embodied.records.logger import Logger
 from embodied.records.video import encode_gif
 
 FRAMES = np.zeros((5, 8, 6, 3), np.uint8)
@@ -100,12 +100,3 @@ def test_timing_lines(tmp_path: Path) -> None:
     logger.close()
     line = json.loads((tmp_path / "timing.jsonl").read_text())
     assert line["step"] == 3 and line["time"] > 1e9
-
-
-def test_progress_line(capsys: pytest.CaptureFixture[str]) -> None:
-    Progress(1000).show(250, 40, 0.5, 0.25, "train return 3.0")
-    # 750 steps at half a step a second are 1500 seconds.
-    assert capsys.readouterr().out == (
-        "step 250/1,000 (25%)  updates 40  0.5 steps/s  0.2 updates/s  ETA 0:25:00  "
-        "train return 3.0\n"
-    )

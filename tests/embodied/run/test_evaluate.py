@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -18,7 +19,7 @@ from embodied.checkpoint.parts import Part, Saved
 from embodied.core.env import Env
 from embodied.core.errors import UserError
 from embodied.run import RunConfig, evaluate, train_eval
-from embodied.run.evaluation import Interrupted, evaluate_policy, quotas
+from embodied.run.evaluation import evaluate_policy, quotas, spare_cores
 
 RUN = RunConfig(
     steps=60, train_ratio=8, train_fill=10, log_every=20, eval_every=60, eval_eps=7, eval_envs=3
@@ -111,8 +112,12 @@ def test_finished_rows_are_not_stepped() -> None:
 
 
 def test_stopping() -> None:
-    with pytest.raises(Interrupted):
-        evaluate_policy(make_env, learner(1), None, [1], [0], 40, RUN, stop=lambda: True)
+    asked = iter([False] * 9 + [True] * 99)
+    outcome = evaluate_policy(
+        make_env, learner(1), None, [1], [0], 40, RUN, stop=lambda: next(asked)
+    )
+    # Nine steps of three rows, whose episodes have six steps at most.
+    assert outcome.cut and 3 <= len(outcome.episodes[0]) < 7
 
 
 def test_the_eval_verb_repeats_the_last_evaluation_of_training(tmp_path: Path) -> None:
@@ -221,3 +226,13 @@ def test_no_evaluation_when_none_is_wanted(tmp_path: Path) -> None:
     run = dataclasses.replace(RUN, eval_every=0)
     train_eval(learner(3), make_env, make_env, [tmp_path], [3], run, 2, 4)
     assert '"eval"' not in (tmp_path / "episodes.jsonl").read_text()
+
+
+def test_spare_cores_leave_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 2, 5}, raising=False)
+    assert spare_cores() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert spare_cores() == 7
+    monkeypatch.setattr(os, "cpu_count", lambda: 128)
+    assert spare_cores() == 16

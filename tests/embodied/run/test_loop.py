@@ -52,7 +52,7 @@ def test_a_replay_too_large_for_the_memory(tmp_path: Path, monkeypatch: pytest.M
     def refuse(*args: object) -> None:
         raise MemoryError("Unable to allocate 24 TiB")
 
-    monkeypatch.setattr("embodied.run.world.Replay", refuse)
+    monkeypatch.setattr("embodied.run.setup.Replay", refuse)
     with pytest.raises(UserError, match=r"no memory for .* 24 TiB; lower run\.replay_size"):
         train(tmp_path)
 

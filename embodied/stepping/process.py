@@ -1,13 +1,15 @@
-"""An environment in a process of its own, restarted when it crashes or hangs."""
+"""Environments in a process of their own, restarted when one of them crashes or hangs."""
 
 from __future__ import annotations
 
 import faulthandler
+import functools
 import multiprocessing
 import os
+import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, cast
 
@@ -16,52 +18,52 @@ import numpy as np
 from embodied.core.env import Env, Obs
 from embodied.core.errors import EnvError, UserError, signal_name
 from embodied.core.space import Space
+from embodied.stepping.groups import Local
 
 _GRACE = 5.0  # Seconds that a worker has beyond its own limit before it is killed.
 _LONGEST = 2_000_000.0  # Seconds; the system waits for no longer than 2^31 milliseconds.
 _GOOD = 1000  # Good steps after which earlier faults no longer count towards the limit.
+# Seconds before each restart in a row: a simulator's server may need its time to come back.
+_PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 
 
 class EnvFault(Exception):
-    """The environment raised, died or hung; the message says which, with its traceback."""
+    """The environment raised, died or hung; the message says which, and where."""
 
 
-class ProcessEnv:
-    """Runs an environment in a spawned process and starts it anew when it fails.
+class ProcessGroup:
+    """A group in a spawned process, which is started anew as a whole when one of its rows fails.
 
-    After a fault the step returns the first observation of a fresh environment, `restarted` is
-    true until the next step, and a warning names the task. What the environment returns outside
-    its spaces is a mistake that a restart would hide: the `UserError` is passed on.
+    After a fault the rows that are stepped return the first observation of a fresh environment, and
+    a warning names the task. What an environment returns outside its spaces is a mistake that a
+    restart would hide: the `UserError` is passed on.
 
     Attributes:
-      restarted: the last step started a new process, so the episode before was cut.
-      restarts: how often that has happened.
+      restarts: how often a new process was started.
 
     Args:
-      ctor: makes the environment, called with the number of restarts so far (so that it can use
-        another seed after each); it is pickled, so a function of a module or a partial of one.
+      ctors: one for each environment, called with the number of restarts so far (so that it can
+        use another seed after each); they are pickled, so functions of a module or partials of one.
       name: the task, for messages.
-      timeout: seconds that a step may take before it counts as hanging.
-      start_timeout: seconds that making the environment may take.
-      limit: faults with fewer than 1,000 good steps between them before it gives up.
-      share: environments that are made, and stepped, one after another in each call; each has these
-        times to itself.
+      timeout: seconds that a step of one environment may take before it counts as hanging.
+      start_timeout: seconds that making one environment may take.
+      limit: faults with fewer than 1,000 good steps between them before it gives up; a constructor
+        that raises after the first start is a fault like others. Pauses grow between them.
 
     Raises:
-      UserError: the environment cannot be made, or gave up; with its traceback.
+      UserError: the environment cannot be made, or gave up.
     """
 
     def __init__(
         self,
-        ctor: Callable[[int], Env],
+        ctors: Sequence[Callable[[int], Env]],
         name: str,
         timeout: float = 60.0,
         start_timeout: float = 300.0,
         limit: int = 10,
-        share: int = 1,
     ) -> None:
-        self._ctor = ctor
-        self._share = share
+        self.size = len(ctors)
+        self._ctors = list(ctors)
         self._name = name
         self._timeout = timeout
         self._start_timeout = start_timeout
@@ -70,47 +72,45 @@ class ProcessEnv:
         self._good = 0
         self._process: Any = None
         self._pipe: Connection | None = None
-        self.restarted = False
         self.restarts = 0
         try:
-            found = self._start()
+            facts = self._start()
         except EnvFault as error:
             raise UserError(f"{name}: the environment could not be made: {error}") from error
-        self.obs_space: dict[str, Space] = found["obs_space"]
-        self.act_space: dict[str, Space] = found["act_space"]
-        self.repeat: int = found["repeat"]
-        self.savable: bool = found["savable"]
+        self.obs_space: dict[str, Space] = facts["obs_space"]
+        self.act_space: dict[str, Space] = facts["act_space"]
+        self.repeat: int = facts["repeat"]
+        self.savable: bool = facts["savable"]
 
-    def step(self, action: np.ndarray) -> Obs:
-        """Steps the environment; a fault makes this the first step of a new episode.
+    def step(self, rows: Sequence[int], actions: Sequence[np.ndarray | None]) -> Obs:
+        """Steps some rows; a fault makes this the first step of new episodes in all of them.
 
         Raises:
-          UserError: the observation is outside its space, or the limit of faults was reached.
+          UserError: an observation is outside its space, or the limit of faults was reached.
         """
-        self.restarted = False
         while True:
             try:
-                obs = self._ask("step", action, self._timeout * self._share)
+                obs = self._ask("step", (rows, actions), self._timeout * len(rows))
             except EnvFault as error:
                 self._restart(error)
                 continue
-            self._good += self._share
+            self._good += len(rows)
             if self._good >= _GOOD:
                 self._faults = 0
             return obs
 
-    def save(self) -> bytes | None:
-        """Returns the state; None when it cannot be had, also because the process just failed."""
+    def save(self) -> list[bytes | None]:
+        """Returns the states; None where they cannot be had, or the process just failed."""
         try:
-            return self._ask("save", None, self._timeout)
+            return self._ask("save", (), self._timeout * self.size)
         except EnvFault as error:
             self._restart(error)
-            return None
+            return [None] * self.size
 
-    def load(self, data: bytes) -> None:
-        """Restores what `save` returned."""
+    def load(self, row: int, data: bytes) -> None:
+        """Restores a row."""
         try:
-            self._ask("load", data, self._timeout)
+            self._ask("load", (row, data), self._timeout)
         except EnvFault as error:
             raise UserError(f"{self._name}: the saved state cannot be loaded: {error}") from error
 
@@ -131,43 +131,43 @@ class ProcessEnv:
     def _start(self) -> dict[str, Any]:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        arguments = (self._ctor, self.restarts, theirs, self._timeout)
+        arguments = (self._ctors, self.restarts, theirs, self._timeout)
         self._process = context.Process(target=_work, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
-        return self._receive(self._start_timeout * self._share)
+        return self._receive(self._start_timeout * self.size)
 
-    def _restart(self, error: EnvFault) -> None:
+    def _restart(self, error: Exception) -> None:
         self._faults += 1
         self._good = 0
         while True:
+            self.close()
             if self._faults > self._limit:
-                self.close()
                 raise UserError(
                     f"{self._name}: the environment failed {self._faults} times with fewer than "
                     f"{_GOOD} good steps between; the last time: {error}"
                 ) from error
             self.restarts += 1
-            self.restarted = True
+            pause = _PAUSES[min(self._faults, len(_PAUSES)) - 1]
             warnings.warn(
-                f"{self._name}: restart number {self.restarts} of the environment, its episode is "
-                f"cut: {error}",
+                f"{self._name}: restart number {self.restarts} of the environment"
+                f"{f' in {pause:g} seconds' if pause else ''}, its episode is cut: {error}",
                 RuntimeWarning,
                 stacklevel=3,
             )
-            self.close()
+            time.sleep(pause)
             try:
                 self._start()
                 return
-            except EnvFault as again:
+            except (EnvFault, UserError) as again:  # It could be made before, so it may again.
                 self._faults += 1
                 error = again
 
-    def _ask(self, command: str, value: Any, timeout: float) -> Any:
+    def _ask(self, command: str, values: Sequence[Any], timeout: float) -> Any:
         if self._pipe is None:
             raise EnvFault("its process is closed")
         try:
-            self._pipe.send((command, value))
+            self._pipe.send((command, values))
         except OSError:
             raise EnvFault(self._epitaph()) from None
         return self._receive(timeout)
@@ -201,34 +201,36 @@ class ProcessEnv:
         return f"its process ended with exit code {code} (1: perhaps it hung, see above)"
 
 
-def _work(ctor: Callable[[int], Env], restarts: int, pipe: Connection, timeout: float) -> None:
-    """Serves one environment until the other end of the pipe is closed."""
+def _work(
+    ctors: Sequence[Callable[[int], Env]], restarts: int, pipe: Connection, timeout: float
+) -> None:
+    """Serves environments until the other end of the pipe is closed."""
     # Signals to the parent's group (Ctrl-C, a scheduler's SIGTERM) are the parent's to handle: it
     # still has to save our state. When it dies, the pipe ends and so do we.
     os.setsid()
-    env = None
+    group = None
     try:
-        env = ctor(restarts)
+        group = Local([functools.partial(ctor, restarts) for ctor in ctors], timeout)
         names = ("obs_space", "act_space", "repeat", "savable")
-        reply: Any = {name: getattr(env, name) for name in names}
+        reply: Any = {name: getattr(group, name) for name in names}
         while _tell(pipe, "value", reply):
             try:
-                command, value = pipe.recv()
+                command, values = pipe.recv()
             except (EOFError, OSError):
                 break
             # Needs no lock of the interpreter: ends a process that hangs, parent or no parent.
             faulthandler.dump_traceback_later(timeout, exit=True)
-            reply = env.save() if command == "save" else getattr(env, command)(value)
+            reply = getattr(group, command)(*values)
             faulthandler.cancel_dump_traceback_later()
     except EnvError as error:  # Its own code raised: an accident that a restart may mend.
         _tell(pipe, "error", str(error))
     except UserError as error:
         _tell(pipe, "user_error", str(error))
-    except Exception:
+    except (Exception, SystemExit):
         _tell(pipe, "error", traceback.format_exc())
     faulthandler.dump_traceback_later(_GRACE, exit=True)
-    if env is not None:
-        env.close()
+    if group is not None:
+        group.close()
 
 
 def _tell(pipe: Connection, kind: str, value: Any) -> bool:
