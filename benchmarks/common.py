@@ -16,7 +16,7 @@ import numpy as np
 from embodied.core.space import Space
 from harmony_dreamerv3 import config as configs
 from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
-from harmony_dreamerv3.verbs import training
+from harmony_dreamerv3.config import environments
 
 Arrays = dict[str, np.ndarray]
 ACTIONS = 6  # Pong's minimal set
@@ -44,7 +44,7 @@ def make_agent(args: argparse.Namespace, **flags: Any) -> Agent:
     config = configs.make(args.configs, {"harmony": True, **sizes, **given, **flags})
     if not args.task:
         return Agent(config, *spaces())
-    probe = training.env_maker(config)(0, 0, 0)
+    probe = environments.maker(config)(0, 0, 0)
     probe.close()
     return Agent(config, probe.obs_space, probe.act_space)
 

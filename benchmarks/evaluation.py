@@ -17,8 +17,8 @@ import jax
 
 from benchmarks import common
 from embodied.run.evaluation import evaluate_policy
+from harmony_dreamerv3.config import environments
 from harmony_dreamerv3.runtime.runtime import Runtime
-from harmony_dreamerv3.verbs import training
 
 
 def measure(args: Any) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def measure(args: Any) -> dict[str, Any]:
         video_length=0,
         eval_processes=args.processes,
     )
-    make_env = training.env_maker(config)
+    make_env = environments.maker(config)
     probe = make_env(0, 0, 0)
     runtime = Runtime(config, probe.obs_space, probe.act_space, [0])
     probe.close()

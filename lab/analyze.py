@@ -16,10 +16,10 @@ from embodied.records.progress import say
 from embodied.records.run_records import append_line
 from harmony_dreamerv3.config import Config
 from harmony_dreamerv3.runtime import devices
-from harmony_dreamerv3.verbs.analyze_options import Options
 from lab import offline, regress, rewards, strip
 from lab.buffer import Buffer
 from lab.files import FORMAT, FRAMES, RESULT, UPDATES
+from lab.options import Options
 from lab.predict import Outputs, Predictor
 from lab.split import Split, split, training_starts, windows
 

@@ -24,7 +24,7 @@ from embodied.replay import Replay
 from embodied.replay.chunks import ReplayFiles
 from harmony_dreamerv3 import config as configs
 from harmony_dreamerv3.config import Config
-from harmony_dreamerv3.verbs import training
+from harmony_dreamerv3.config import folder as run_folder
 
 FILE = "transitions.safetensors"
 NEEDED = ("action", "reward", "is_first", "is_last", "is_terminal")
@@ -80,7 +80,7 @@ def read(source: Path) -> Buffer:
         seeds = sorted(path.parent.name for path in folder.glob("seed-*/config.yaml"))
         hint = f"; it has one folder for each seed: {', '.join(seeds)}" if seeds else ""
         raise UserError(f"{folder}: expected a run or buffer folder, with config.yaml{hint}")
-    config = training.read_config(folder)
+    config = run_folder.read(folder)
     file = folder / FILE
     if file.is_file():
         try:
@@ -107,7 +107,7 @@ def write(buffer: Buffer, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / FILE, encode({**buffer.arrays, "stream": stream}))
         config = dataclasses.replace(buffer.config, logdir="")
-        text = f"format: {training.VERSION}\n{configs.dump(config)}"
+        text = f"format: {run_folder.VERSION}\n{configs.dump(config)}"
         write_atomic(folder / "config.yaml", text.encode())
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}") from error

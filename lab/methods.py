@@ -13,7 +13,13 @@ from harmony_dreamerv3.config import Config, overrides
 # What a method sets; what the run itself had there would leak into all of them.
 OWN = ("balance.method", "balance.weights", "balance.options")
 # Flags that name what the buffer has settled, or what the verb sets for each method.
-TAKEN = {"seed": "--seeds", "method": "--methods", "logdir": "--out", "task": "another buffer"}
+TAKEN = {
+    "seed": "--seeds",
+    "label": "--methods",
+    "method": "--methods",
+    "logdir": "--out",
+    "task": "another buffer",
+}
 
 
 def make(base: Config, methods: Sequence[str], flags: Mapping[str, Any]) -> dict[str, Config]:
@@ -50,7 +56,7 @@ def make(base: Config, methods: Sequence[str], flags: Mapping[str, Any]) -> dict
         config = configs.build(configs.lay(flat, base.base, layers))
         made[name] = dataclasses.replace(
             config,
-            method=name,
+            label=name,
             logdir="",
             task=base.task,
             jax=dataclasses.replace(

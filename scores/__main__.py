@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from embodied.core.errors import UserError
-from scores.verbs import register
+from embodied.core.verb import Parser, parse
+from scores.verbs import VERBS
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one verb; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m scores", description=__doc__)
-    register(parser.add_subparsers(dest="verb", required=True, metavar="VERB"))
-    args = parser.parse_args(argv)
     try:
-        return args.run(args)
+        args = parse(Parser(prog="python -m scores", description=__doc__), VERBS, argv)
+        return int(args.run(args))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

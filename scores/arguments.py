@@ -137,10 +137,9 @@ VERBS: Mapping[str, tuple[dict[str, Any], dict[str, dict[str, Any]]]] = {
 }
 
 
-def add_parser(subparsers: argparse._SubParsersAction, verb: str) -> argparse.ArgumentParser:
-    """Adds the parser of a verb, one of `VERBS`."""
+def fill(parser: argparse.ArgumentParser, verb: str) -> None:
+    """Adds the arguments of a verb, one of `VERBS`, to its parser."""
     settings, own = VERBS[verb]
-    parser = subparsers.add_parser(verb, **settings)
+    parser.description = settings.get("description")
     for name, changes in own.items():
         parser.add_argument(name, **COMMON.get(name, {}) | changes)
-    return parser

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embodied.core.errors import UserError, nearest
+from embodied.core.verb import Verb
 from scores import arguments, compare, configs, export, games, grid, load, protocol, table
 from scores.formats import Reading
 from scores.names import normalise
@@ -18,12 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Loaded = tuple[list[load.Group], list[protocol.Column], list[load.Problem]]
-
-
-def register(subparsers: argparse._SubParsersAction) -> None:
-    """Adds the verbs; each sets `run`, a function from its arguments to the exit status."""
-    for name, run in VERBS.items():
-        arguments.add_parser(subparsers, name).set_defaults(run=run)
 
 
 def _settings(args: argparse.Namespace) -> tuple[list[str] | None, Reading]:
@@ -239,10 +235,14 @@ def run_report(args: argparse.Namespace) -> int:
     return _finish(args, problems)
 
 
-VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
+RUNS: dict[str, Callable[[argparse.Namespace], int]] = {
     "table": run_table,
     "diff": run_diff,
     "plot": run_plot,
     "place": run_place,
     "report": run_report,
+}
+VERBS = {
+    name: Verb(arguments.VERBS[name][0]["help"], functools.partial(arguments.fill, verb=name), run)
+    for name, run in RUNS.items()
 }

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import io
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -21,7 +21,7 @@ import embodied.envs
 from embodied.core.errors import UserError, nearest
 from embodied.core.ranges import OutOfRange
 from embodied.run.config import RunConfig
-from harmony_dreamerv3.config import bases
+from harmony_dreamerv3.config import bases, labels
 from harmony_dreamerv3.config.overrides import (
     OPEN,
     Flat,
@@ -47,7 +47,10 @@ def blocks(path: Path | None = None) -> dict[str, Any]:
 
 
 # Keys of earlier versions, so that their runs go on: the name now, and the value.
-RENAMED = {"run.eval_process": ("run.eval_processes", lambda value: -1 if value else 0)}
+RENAMED: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "run.eval_process": ("run.eval_processes", lambda value: -1 if value else 0),
+    "method": ("label", str),
+}
 # Keys that earlier versions lack, with the value that means what they did; options of suites have
 # their defaults.
 ADDED: Flat = {
@@ -117,14 +120,20 @@ def make(names: Sequence[str] = (), flags: Mapping[str, Any] | None = None) -> C
       The typed configuration.
 
     Raises:
-      UserError: unknown block or key (naming the nearest), a value of the wrong type, or a block
-        or key of another base.
+      UserError: unknown block or key (naming the nearest), a value of the wrong type, a block or
+        key of another base, or a label that is the name of something else.
     """
     every, flags = blocks(), dict(flags or {})
     layers = [(f"block {name}", _block(every, name)) for name in names if name != "defaults"]
     stated = [layer["base"] for _, layer in layers if "base" in layer]
     base = str(flags.get("base", stated[-1] if stated else bases.DEFAULT))
-    return build(lay(defaults(every, base), base, [*layers, ("flag", flags)]))
+    flat = defaults(every, base)
+    config = build(lay(flat, base, [*layers, ("flag", flags)]))
+    if labels.fits(config, config.label, every, flat):
+        return config
+    if {"label", "method"} & set(flags):
+        raise labels.refuse(config)
+    return dataclasses.replace(config, label="")  # Of a block that does not run as it stands.
 
 
 def lay(flat: Flat, base: str, layers: Iterable[tuple[str, Mapping[str, Any]]]) -> Flat:

@@ -209,7 +209,7 @@ class AgentConfig:
     actor_opt: OptConfig
     critic_opt: OptConfig
     imag_horizon: Annotated[int, ranges.COUNT, Note("agent steps", symbol="H")]
-    horizon: Annotated[float, Range(1), Note("agent steps", symbol="1 / (1 - γ)")]
+    horizon: Annotated[float, Range(1, above=True), Note("agent steps", symbol="1 / (1 - γ)")]
     return_lambda: Annotated[float, ranges.SHARE, Note(symbol="λ")]
     actent: Annotated[float, ranges.NOT_NEGATIVE, Note(symbol="η")]
     retnorm: RetnormConfig

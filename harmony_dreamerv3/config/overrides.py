@@ -76,6 +76,8 @@ def update(flat: Flat, layer: Mapping[str, Any], source: str) -> Flat:
     """
     flat = dict(flat)
     for key, value in layer.items():
+        if key == "method":  # As `label` was called once: plans of sweeps have it.
+            key = "label"
         if key == "harmony":
             method = "harmony" if convert(value, False, key) else "fixed"
             flat["balance.method"] = method

@@ -14,6 +14,9 @@ from embodied.run.config import RunConfig
 
 # Weights inside a task that follow from the loss scales.
 WEIGHT_WORDS = ("alpha", "1-alpha")
+METHODS = (
+    "fixed", "harmony", "harmony_unrectified", "uncertainty", "dwa", "nashmtl", "reciprocal",
+)  # fmt: skip
 INITS = ("one", "first_loss")  # of learned weights
 
 
@@ -22,7 +25,8 @@ class BalanceConfig:
     """Loss balancing: the method and its tasks (see docs/balance.md).
 
     Args:
-      method: fixed, harmony, harmony_unrectified, uncertainty, dwa, nashmtl or reciprocal.
+      method: fixed, harmony, harmony_unrectified, uncertainty, dwa, nashmtl, reciprocal, or
+        package.module:function of one's own.
       tasks: task to its losses with weights inside; `image` and `vector` stand for all decoder
         keys of that kind, alpha = loss_scales.dyn / (loss_scales.dyn + loss_scales.rep).
         Losses in no task are added at their loss_scales weight.
@@ -129,9 +133,9 @@ class Config:
     Args:
       base: the agent: a name of `config.bases`.
       task: suite_name, e.g. atari_pong, dmc_walker_walk, gym_CartPole-v1.
-      method: name of this run's column in tables; empty: the balance method.
+      label: name of this run's column in tables; empty: that of what runs.
       seed: of all draws.
-      logdir: run folder; empty for runs/TASK-METHOD-SEED.
+      logdir: run folder; empty for runs/TASK-LABEL-SEED.
       agent: the `AgentConfig` of the base.
       batch_size: windows in a batch.
       batch_length: steps of a window.
@@ -140,7 +144,7 @@ class Config:
 
     base: str
     task: str
-    method: str
+    label: str
     seed: Annotated[int, SEEDS]
     logdir: str
     agent: Any

@@ -21,12 +21,12 @@ from embodied.records.progress import say
 from embodied.run.setup import Setup
 from embodied.run.state import RunState
 from harmony_dreamerv3 import config as configs
-from harmony_dreamerv3.config import Config, overrides
+from harmony_dreamerv3.config import Config, environments, labels, overrides
+from harmony_dreamerv3.config import folder as run_folder
 from harmony_dreamerv3.interop import checkpoint, upstream
 from harmony_dreamerv3.interop.names import export_arrays
 from harmony_dreamerv3.runtime import devices
 from harmony_dreamerv3.runtime.runtime import Runtime
-from harmony_dreamerv3.verbs import training
 
 # Methods whose s is the log of sigma that the released code's harmonizers hold.
 HARMONIC = ("harmony",)
@@ -56,16 +56,15 @@ def import_checkpoint(
     theirs = theirs or (beside if beside.is_file() else None)
     config = make_config(names, flags, theirs)
     config = dataclasses.replace(
-        config, method=config.method or training.method_name(config), logdir=str(logdir)
+        config, label=config.label or labels.derive(config), logdir=str(logdir)
     )
     if (logdir / "config.yaml").exists():
         raise UserError(f"{logdir} holds a run already; give another --logdir")
-    text = training.prepare_folder(logdir, config)
+    text = run_folder.prepare(logdir, config)
     devices.setup(config.jax)
-    make_env = training.env_maker(config)
-    probe = make_env(0, 0, 0)
-    learner = Runtime(config, probe.obs_space, probe.act_space, [config.seed])
-    probe.close()
+    make_env = environments.maker(config)
+    spaces = environments.spaces(make_env)
+    learner = Runtime(config, spaces.obs, spaces.act, [config.seed])
     state, restarted = checkpoint.convert(learner.agent, saved, config.seed)
     learner.load([_flat(state)])
     logdir.mkdir(parents=True, exist_ok=True)
@@ -119,7 +118,7 @@ def export_run(folder: Path, out: Path) -> str:
     """
     if out.suffix not in (".safetensors", ".npz"):
         raise UserError(f"expected OUT to end in .safetensors or .npz, got {str(out)!r}")
-    config = training.read_config(folder)
+    config = run_folder.read(folder)
     found = Checkpoints(folder, [folder]).take(_read, say)
     if found is None:
         raise UserError(f"there is no checkpoint in {folder}; train first")
@@ -166,7 +165,7 @@ def _describe(note: dict[str, Any], logdir: Path, config: Config, names: Sequenc
     block = overrides.flatten(configs.to_dict(configs.make(names)))
     mine = overrides.flatten(configs.to_dict(config))
     # What `train` sets itself.
-    defaulted = (("logdir", str(logdir)), ("method", training.method_name(config)))
+    defaulted = (("logdir", str(logdir)), ("label", labels.derive(config)))
     flags = [
         f"--{key} {_word(value)}"
         for key, value in mine.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,16 +65,29 @@ def setup(config: JaxConfig) -> list[jax.Device]:
 
 
 def use_cache(folder: Path | None = None) -> None:
-    """Keeps compiled programs on disk.
+    """Keeps compiled programs on disk; where that cannot be, says so and goes on without.
 
     Args:
       folder: None for `$JAX_COMPILATION_CACHE_DIR`, or the user's cache directory.
     """
-    chosen = folder or os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    path = Path(chosen) if chosen else Path(base) / "harmony_dreamerv3" / "jax"
+    try:
+        path = folder or _cache_folder()
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(f"permission denied: {path}")
+    except (OSError, RuntimeError) as error:  # A RuntimeError: this user has no home.
+        print(f"compiled programs are not kept: {error}", file=sys.stderr)
+        return
     jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def _cache_folder() -> Path:
+    chosen = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "harmony_dreamerv3" / "jax"
 
 
 def machine() -> str:

@@ -1,1 +1,33 @@
-"""The command line, verb by verb."""
+"""The command line: one table of verbs; heavy imports happen inside them."""
+
+from embodied.core.verb import Verb
+from harmony_dreamerv3.verbs import analyze, doctor, evaluate, exchange, sweep, train
+from scores import verbs as scores
+
+VERBS = {
+    "train": Verb("train agents, or continue a run", train.arguments, train.run, takes_flags=True),
+    "eval": Verb("evaluate the last checkpoint of a run", evaluate.arguments, evaluate.run),
+    "doctor": Verb(
+        "check versions, devices, games, rendering", doctor.arguments, doctor.run, takes_flags=True
+    ),
+    "sweep": Verb(
+        "train methods x tasks x seeds, or show how that stands", sweep.arguments, sweep.run,
+        takes_flags=True,
+    ),
+    **scores.VERBS,
+    "analyze": Verb(
+        "train world models on a fixed buffer and judge their predictions", analyze.arguments,
+        analyze.run, takes_flags=True,
+    ),
+    "parity": Verb(
+        "compare with numbers of the released code", exchange.parity_arguments, exchange.run_parity
+    ),
+    "import": Verb(
+        "take over a checkpoint of the released code", exchange.import_arguments,
+        exchange.run_import, takes_flags=True,
+    ),
+    "export": Verb(
+        "write parameters under the released code's names", exchange.export_arguments,
+        exchange.run_export,
+    ),
+}  # fmt: skip

@@ -16,15 +16,10 @@ run's configuration; any key of it is a flag for all of them, as for `train`.
 """
 
 
-def register(verbs: argparse._SubParsersAction) -> None:
-    """Adds the verb to the parser."""
-    verb = verbs.add_parser(
-        "analyze",
-        help="train world models on a fixed buffer and judge their predictions",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = verb.add_argument
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the verb."""
+    parser.description, parser.formatter_class = DESCRIPTION, argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
     add("source", nargs="?", type=Path, metavar="SOURCE", help="run folder or buffer folder")
     add("--out", type=Path, metavar="D", help="folder for numbers, curves and figures")
     add("--methods", nargs="+", default=["dreamerv3", "harmony"], metavar="BLOCK",
@@ -51,13 +46,19 @@ def register(verbs: argparse._SubParsersAction) -> None:
         help="only write the transitions of SOURCE to a folder, and end")  # fmt: skip
     add("--figures-from", type=Path, metavar="D",
         help="only draw the figures again from the records in D, and end")  # fmt: skip
-    verb.set_defaults(run=run, takes_flags=True)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the verb; returns 1 when a world model's loss was not finite."""
-    from lab import figures, text
-
+    try:
+        from lab import figures, text
+    except ModuleNotFoundError as error:
+        if error.name != "lab":
+            raise
+        raise UserError(
+            "analyze needs the folder lab of a checkout, which is not part of the installed "
+            "package; run it there: python -m harmony_dreamerv3 analyze"
+        ) from error
     if args.figures_from:
         if args.source or args.flags:
             raise UserError("--figures-from D takes nothing else: it reads the records in D")
@@ -76,8 +77,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.out is None:
         raise UserError("analyze: expected --out D, a folder for the results")
-    from harmony_dreamerv3.verbs.analyze_options import Options
     from lab import analyze, methods
+    from lab.options import Options
 
     options = Options(
         tuple(args.seeds), args.updates, args.log_every, args.holdout, args.observed,

@@ -25,7 +25,7 @@ def describe(folder: Path, config: Config, repeat: int) -> str:
     """
     metrics = read_lines(folder / "metrics.jsonl")
     episodes = read_lines(folder / "episodes.jsonl")
-    lines = [f"\n{folder}: {config.task}, method {config.method}, seed {config.seed}"]
+    lines = [f"\n{folder}: {config.task}, method {config.label}, seed {config.seed}"]
     for name in ("image", "vector", "reward"):
         key = f"train/loss/{name}"
         curve = [line[key] for line in metrics if line.get(key) is not None]

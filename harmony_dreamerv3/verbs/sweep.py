@@ -23,18 +23,13 @@ those of --configs; any key of it is a flag for all jobs, as for `train`. The sa
 failed ones are tried again. SIGTERM or Ctrl-C lets all jobs save and stop.
 """
 # Flags that the sweep sets for each job.
-OWN = ("task", "seed", "seeds", "method", "logdir")
+OWN = ("task", "seed", "seeds", "label", "method", "logdir")
 
 
-def register(verbs: argparse._SubParsersAction) -> None:
-    """Adds the verb to the parser."""
-    sweep = verbs.add_parser(
-        "sweep",
-        help="train methods x tasks x seeds, or show how that stands",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = sweep.add_argument
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the verb."""
+    parser.description, parser.formatter_class = DESCRIPTION, argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
     add("--logdir", type=Path, metavar="D", help="folder of the sweep")
     add("--configs", nargs="+", default=[], metavar="BLOCK", help="config blocks of all jobs")
     add("--tasks", nargs="+", default=[], metavar="TASK", help="tasks; atari100k: all 26 games")
@@ -58,10 +53,9 @@ def register(verbs: argparse._SubParsersAction) -> None:
     add("--status", type=Path, metavar="D", help="show how the sweep in D stands, and end")
     add("--watch", action="store_true", help="with --status: again every --interval seconds")
     add("--interval", type=float, default=10.0, metavar="S", help="seconds for --watch (10)")
-    sweep.set_defaults(run=run_sweep, takes_flags=True)
 
 
-def run_sweep(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Runs the verb; returns 1 when jobs failed."""
     from sweeps import plan as plans
     from sweeps import status
@@ -97,7 +91,7 @@ def run_sweep(args: argparse.Namespace) -> int:
             for job in jobs:
                 print(shlex.join(job.command(args.logdir.resolve(), ["python"])))
             return 0
-        return _run(args, jobs, storage)
+        return _start(args, jobs, storage)
     finally:
         lock.release()
 
@@ -131,7 +125,7 @@ def open_storage(args: argparse.Namespace) -> Storage | None:
     return storage
 
 
-def _run(args: argparse.Namespace, jobs: Sequence[Job], storage: Storage | None) -> int:
+def _start(args: argparse.Namespace, jobs: Sequence[Job], storage: Storage | None) -> int:
     from embodied.run.signals import StopFlag
     from sweeps import Runner
 
@@ -199,14 +193,17 @@ def make_jobs(args: argparse.Namespace) -> list[Job]:
         raise UserError(f"sweep sets --{taken[0]} for each job; use --tasks, --methods, --seeds")
     if FOLDER in args.methods:
         raise UserError(f"a method cannot be named {FOLDER!r}: its folder is that of the plan")
-    made = {method: config.make([*args.configs, method], flags) for method in args.methods}
+    made = {
+        method: config.make([*args.configs, method], {**flags, "label": method})
+        for method in args.methods
+    }
     groups = [tuple(args.seeds)] if args.population else [(seed,) for seed in args.seeds]
     jobs = []
     for seeds, task, method in itertools.product(groups, expand(args.tasks), args.methods):
         numbers = map(str, seeds)
         arguments = (
             "-m", "harmony_dreamerv3", "train", "--configs", *args.configs, method,
-            "--task", task, "--method", method,
+            "--task", task, "--label", method,
             *(["--seeds"] if args.population else ["--seed"]), *numbers, *args.flags,
         )  # fmt: skip
         devices = made[method].jax.population_devices * made[method].jax.data_devices

@@ -1,17 +1,22 @@
 """The command line: what wrong input gets, and what each verb needs."""
 
+import builtins
+import dataclasses
+import importlib
 import json
 import pickle
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from harmony_dreamerv3 import verbs
 from harmony_dreamerv3.main import main
 
 
@@ -64,7 +69,7 @@ def test_unknown_verb_block_flag_and_task_name_the_nearest(
         (["--rssm.stoch", "0"], "rssm.stoch must be at least 1"),
         (["--rssm.unimix", "2"], "rssm.unimix must be at least 0 and below 1, got 2.0"),
         (["--imag_horizon", "0"], "imag_horizon must be at least 1"),
-        (["--horizon", "0"], "horizon must be at least 1"),
+        (["--horizon", "1"], "horizon must be above 1, got 1.0"),
         (["--reward_head.bins", "1"], "reward_head.bins must be at least 2"),
         (["--critic.bins", "0"], "critic.bins must be at least 2"),
         (["--actor.layers", "-1"], "actor.layers must be at least 0"),
@@ -92,7 +97,7 @@ def test_unknown_verb_block_flag_and_task_name_the_nearest(
         (["--balance.tasks", "&a {x: *a}"], "balance.tasks: expected a mapping"),
         (["--balance.tasks.reward.reward", "abc"], "balance.tasks.reward.reward: expected a num"),
         (["--balance.method", "dwa", "--balance.options.temperature", "abc"], "'temperature'"),
-        (["--task", "gym_:::"], "cannot make gym_:::"),
+        (["--task", "gym_:::"], "':::'"),
     ],
 )
 def test_wrong_values_are_refused(
@@ -133,13 +138,81 @@ def test_no_accelerator_names_the_extra(platform: str, extra: str, tmp_path: Pat
     assert "Traceback" not in done.stderr
 
 
-def test_folder_of_something_else_is_refused(
+def test_parts_of_a_run_without_its_configuration_are_refused(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "thesis.txt").write_text("years of work")
+    (tmp_path / "episodes.jsonl").write_text("")
     error = fails(capsys, "train", "--configs", "debug", "--logdir", str(tmp_path))
-    assert "not empty" in error
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    assert f"{tmp_path} holds episodes.jsonl, but no config.yaml; give another" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["episodes.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--method", "harmony"], "label 'harmony' is the name of another method"),
+        (["--label", "harmony", "--balance.method", "dwa"], "than what runs, 'dwa'; leave it out"),
+        (["--label", "atari100k", "--base", "dreamerv4"], "base: expected one of dreamerv3"),
+        (["--logdir", "{timestamp}", "--jax.coordinator", "auto"], "need the same folder"),
+        (["--balance.method", "not_there:f"], "No module named 'not_there'"),
+        (["--balance.init", "first"], "balance.init: expected one of one, first_loss"),
+    ],
+)
+def test_labels_bases_and_paths_that_cannot_be(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    argv: list[str], message: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert message in fails(capsys, "train", "--configs", "debug", "--jax.cache", "False", *argv)
+
+
+def test_ctrl_c_ends_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(args: object) -> int:
+        raise KeyboardInterrupt
+
+    table = dataclasses.replace(verbs.VERBS["table"], run=interrupted)
+    monkeypatch.setitem(verbs.VERBS, "table", table)
+    assert main(["table"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_modules_of_the_working_directory_are_found_and_hide_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "module_of_test_main.py").write_text("ANSWER = 42\n")
+    (tmp_path / "jax.py").write_text("raise ImportError\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", ".")])
+    assert main(["doctor", "--configs", "debug"]) == 0
+    assert importlib.import_module("module_of_test_main").ANSWER == 42
+    assert sys.path[-1] == str(tmp_path)
+
+
+def test_every_verb_is_in_the_table_and_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for name, verb in verbs.VERBS.items():
+        assert f"{name} {verb.help}" in shown
+        with pytest.raises(SystemExit) as ended:
+            main([name, "--help"])
+        assert ended.value.code == 0 and f"{name} [-h]" in capsys.readouterr().out
+
+
+def test_analyze_without_a_checkout_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_lab(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "lab":
+            raise ModuleNotFoundError("No module named 'lab'", name="lab")
+        return before(name, *args, **kwargs)
+
+    before = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", without_lab)
+    error = fails(capsys, "analyze", "somewhere", "--out", "there")
+    assert error.count("\n") == 1 and "needs the folder lab of a checkout" in error
 
 
 def test_folder_of_another_format_is_refused(
@@ -216,8 +289,8 @@ def test_continuous_actions_beyond_their_bounds(tmp_path: Path) -> None:
 
 def test_other_processes_can_make_the_environments() -> None:
     from harmony_dreamerv3 import config
-    from harmony_dreamerv3.verbs import training
+    from harmony_dreamerv3.config import environments
 
-    make = training.env_maker(config.make(["debug"], {"env.dummy.size": 16}))
+    make = environments.maker(config.make(["debug"], {"env.dummy.size": 16}))
     env = pickle.loads(pickle.dumps(make))(0, 0, 3)
     assert env.obs_space["image"].shape == (16, 16, 3)

@@ -10,7 +10,7 @@ from embodied.core.errors import UserError
 from embodied.core.space import Space
 from embodied.replay import Replay
 from embodied.replay.chunks import ReplayFiles
-from harmony_dreamerv3.verbs import training
+from harmony_dreamerv3.config import dump, folder
 from lab import buffer as buffers
 
 
@@ -39,7 +39,7 @@ def test_spaces_come_from_the_arrays(make_buffer):
 
 def test_replay_of_a_run_in_the_order_of_time(make_buffer, tmp_path):
     """Two streams in rings of eight, written over two checkpoints until they wrapped."""
-    text = f"format: {training.VERSION}\n" + training.configs.dump(make_buffer([7]).config)
+    text = f"format: {folder.VERSION}\n" + dump(make_buffer([7]).config)
     (tmp_path / "config.yaml").write_text(text)
     kinds = {"is_first": bool, "is_last": bool, "is_terminal": bool, "reward": np.float32}
     spaces = {key: Space(kind) for key, kind in kinds.items()}

@@ -109,7 +109,7 @@ def test_whole_numbers_are_read_exactly():
     "flags",
     [
         {"rssm.unimix": 0, "free_nats": 0, "actent": 0, "model_opt.lr": 0, "retnorm.decay": 1},
-        {"actor.layers": 0, "reward_head.layers": 0, "imag_horizon": 1, "horizon": 1},
+        {"actor.layers": 0, "reward_head.layers": 0, "imag_horizon": 1, "horizon": 1.01},
         {"critic_opt.clip": "inf", "grad_heads": [], "batch_size": 1, "run.train_ratio": 0},
         {"seed": 2**32 - 1, "actor.minstd": 0.5, "actor.maxstd": 0.5},
         {"jax.coordinator": "auto", "jax.processes": 2, "jax.process": 1},

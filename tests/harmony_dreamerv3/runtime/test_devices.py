@@ -202,3 +202,24 @@ def test_two_processes_train_one_learner(tmp_path: Path) -> None:
     lines = [(folder / "episodes.jsonl").read_text().splitlines() for folder in (one, two)]
     assert lines[0] == lines[1] and json.loads(lines[0][-1])["step"] == 80
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+def test_a_cache_that_cannot_be_is_said_and_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    used: list[object] = []
+    monkeypatch.setattr(jax.config, "update", lambda name, value: used.append(value))
+    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    devices.use_cache()
+    assert "not kept: Could not determine home" in capsys.readouterr().err and not used
+    (tmp_path / "file").touch()
+    devices.use_cache(tmp_path / "file" / "below")
+    assert "not kept:" in capsys.readouterr().err and not used
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "named"))
+    devices.use_cache()
+    assert used[0] == str(tmp_path / "named") and not capsys.readouterr().err

@@ -15,7 +15,7 @@ from embodied.core.rng import derive_seed
 from embodied.run import MakeEnv
 from harmony_dreamerv3 import config
 from harmony_dreamerv3 import main as command
-from harmony_dreamerv3.verbs import training
+from harmony_dreamerv3.config import environments
 
 LINE = ["train", "--configs", "debug", "--env.dummy.size", "16", "--run.train_fill", "20",
         "--run.eval_every", "60", "--run.save_every", "30", "--run.report_every", "0",
@@ -63,7 +63,7 @@ def test_a_population_from_end_to_end(
     assert sorted(body["members"]) == ["seed-0", "seed-1", "seed-2"]
 
     # An environment of seed 1 breaks in training: the others do what they would have done.
-    env_maker = training.env_maker
+    env_maker = environments.maker
 
     def breaking(made: config.Config) -> MakeEnv:
         make_env = env_maker(made)
@@ -75,7 +75,7 @@ def test_a_population_from_end_to_end(
         return make
 
     training_seeds = {derive_seed(n, 0, 0, 0) for n in range(3)}
-    monkeypatch.setattr(training, "env_maker", breaking)
+    monkeypatch.setattr(environments, "maker", breaking)
     capsys.readouterr()
     assert run(hurt, *seeds) == 1
     said = capsys.readouterr().out
@@ -84,7 +84,7 @@ def test_a_population_from_end_to_end(
     for n in (0, 2):
         assert (hurt / f"seed-{n}" / "episodes.jsonl").read_text() == episodes[n]
         _same(hurt / f"seed-{n}", folders[n])
-    monkeypatch.setattr(training, "env_maker", env_maker)
+    monkeypatch.setattr(environments, "maker", env_maker)
 
     # Both continue, the frozen seed stays as it was.
     frozen = Checkpoints(hurt, [hurt / f"seed-{n}" for n in range(3)]).load()

@@ -38,7 +38,7 @@ def test_commands_are_printed_and_the_plan_is_kept(tmp_path: Path, capsys) -> No
     assert run(*LINE, "--run.steps", "50", "--logdir", tmp_path, "--print-commands") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == (
-        "python -m harmony_dreamerv3 train --configs debug dreamerv3 --task dummy_disc --method "
+        "python -m harmony_dreamerv3 train --configs debug dreamerv3 --task dummy_disc --label "
         f"dreamerv3 --seed 0 --run.steps 50 --logdir {tmp_path}/dreamerv3/dummy_disc/seed-0"
     )
     assert len(lines) == 4 and lines[1].endswith("harmony/dummy_disc/seed-0")
