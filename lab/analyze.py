@@ -25,7 +25,7 @@ from lab.split import Split, split, training_starts, windows
 
 
 @dataclasses.dataclass
-class Found:
+class Predictions:
     """What one method's world models predicted; one entry for each seed that went well."""
 
     rewards: list[np.ndarray]  # [W, L] each
@@ -70,67 +70,69 @@ def analyze(
     parts = split(buffer, options.holdout)
     starts = {name: training_starts(parts, config.batch_length) for name, config in configs.items()}
     trained_on = np.concatenate([buffer.arrays["reward"][a:b] for a, b in parts.train])
-    given = rewards.scale(trained_on, options.tolerance)
-    chosen = _windows(buffer, parts, options, given, bool(keys))
+    scale = rewards.scale(trained_on, options.tolerance)
+    places = _windows(buffer, parts, options, scale, bool(keys))
     facts = parts.describe()
-    _announce(source, facts, chosen, keys, device)
+    _announce(source, facts, places, keys, device)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot write to {out}: {error}") from error
     progress = offline.Progress(len(agents) * len(options.seeds) * options.updates)
-    found: dict[str, Found] = {}
-    failed: list[dict[str, Any]] = []
+    predictions: dict[str, Predictions] = {}
+    failures: list[dict[str, Any]] = []
     for name, agent in agents.items():
-        found[name] = Found([], {key: [] for key in keys}, [])
+        predictions[name] = Predictions([], {key: [] for key in keys}, [])
         trainer = offline.Trainer(agent)
         predictors = [Predictor(agent, buffer, n) for n in (options.observed, options.strip[0])]
         for seed in options.seeds:
             params, bad = _train(
-                name, trainer, buffer, starts[name], seed, options, out, progress, found[name]
+                name, trainer, buffer, starts[name], seed, options, out, progress, predictions[name]
             )
             if bad:
                 say(f"warning: {name} seed {seed}: {bad} is not finite; it is left out")
-                failed.append({"method": name, "seed": seed, "reason": bad})
+                failures.append({"method": name, "seed": seed, "reason": bad})
                 continue
-            _predict(buffer, chosen, params, seed, options, predictors, found[name])
+            _predict(buffer, places, params, seed, options, predictors, predictions[name])
     head = {
         "format": FORMAT,
         "source": str(source),
         "task": buffer.config.task,
         "options": dataclasses.asdict(options),
         "split": {"share": options.holdout, **facts},
-        "failed": failed,
+        "failed": failures,
     }
-    judged, frames = _judge(buffer, parts, chosen, given, options, found)
-    write_atomic(out / RESULT, json.dumps({**head, **judged}, indent=1, allow_nan=False).encode())
+    judgement, frames = _judge(buffer, parts, places, scale, options, predictions)
+    write_atomic(
+        out / RESULT, json.dumps({**head, **judgement}, indent=1, allow_nan=False).encode()
+    )
     if frames:
         write_atomic(out / FRAMES, encode(frames))
-    return {**head, **judged}
+    return {**head, **judgement}
 
 
 def _judge(
-    buffer: Buffer, parts: Split, chosen: Windows, given: rewards.Scale, options: Options,
-    found: Mapping[str, Found],
+    buffer: Buffer, parts: Split, places: Windows, scale: rewards.Scale, options: Options,
+    predictions: Mapping[str, Predictions],
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:  # fmt: skip
     """Turns predictions into numbers, fit for json, and the frames of the strip."""
-    good = {name: one for name, one in found.items() if one.rewards}
+    good = {name: one for name, one in predictions.items() if one.rewards}
     if not good:
         raise UserError("no world model could be trained: every one had a loss not finite")
-    episode = parts.episode[chosen.held[:, 0]]
+    episode = parts.episode[places.held[:, 0]]
     predicted = {name: np.stack(one.rewards) for name, one in good.items()}
-    target = buffer.arrays["reward"][chosen.held]
+    target = buffer.arrays["reward"][places.held]
     lines = {name: one.strip for name, one in good.items() if one.strip is not None}
-    facts, frames = strip.record(buffer, chosen.strip, lines, options.strip[2])
+    facts, frames = strip.record(buffer, places.strip, lines, options.strip[2])
     keys = next(iter(good.values())).state
-    judged = {
+    judgement = {
         "windows": {
-            "held": len(chosen.held),
-            "train": len(chosen.train),
+            "held": len(places.held),
+            "train": len(places.train),
             "held_episodes": len(np.unique(episode)),
         },
-        "reward_scale": dataclasses.asdict(given),
-        "reward": rewards.summarize(target, predicted, options.observed, episode, given),
+        "reward_scale": dataclasses.asdict(scale),
+        "reward": rewards.summarize(target, predicted, options.observed, episode, scale),
         "state": {
             key: regress.summarize({name: one.state[key] for name, one in good.items()})
             for key in keys
@@ -138,11 +140,11 @@ def _judge(
         "sigma": {name: _sigma(one.sigma) for name, one in good.items()},
         "strip": facts,
     }
-    return judged, frames
+    return judgement, frames
 
 
 def _windows(
-    buffer: Buffer, parts: Split, options: Options, given: rewards.Scale, state: bool
+    buffer: Buffer, parts: Split, options: Options, scale: rewards.Scale, state: bool
 ) -> Windows:
     length, count = options.observed + options.predicted, options.windows
     held = windows(parts, "held", length, count)
@@ -152,7 +154,7 @@ def _windows(
         among = windows(parts, "held", observed + predicted, buffer.size)
     except UserError as error:
         raise UserError(f"--strip {observed} {predicted}: {error}") from None
-    tolerance = given.tolerance
+    tolerance = scale.tolerance
     number = strip.choose(buffer.arrays["reward"][among], observed, every, tolerance)
     return Windows(held, train, among[number])
 
@@ -166,53 +168,55 @@ def _train(
     options: Options,
     out: Path,
     progress: offline.Progress,
-    found: Found,
+    predictions: Predictions,
 ) -> tuple[Any, str | None]:
     """Trains one world model and keeps its curves."""
     last: dict[str, float] = {}
-    done = 0
+    last_update = 0
 
     def record(update: int, means: Mapping[str, float]) -> None:
-        nonlocal done
+        nonlocal last_update
         line = {"method": name, "seed": seed, "update": update}
         append_line(out / UPDATES, {**line, **means})
         last.update(means)
-        told = f"{name} seed {seed}: loss {means['loss/model']:.4g}"
-        progress.step(update - done, lambda: f"{told}, reward {means['loss/reward']:.3g}")
-        done = update
+        text = f"{name} seed {seed}: loss {means['loss/model']:.4g}"
+        progress.step(update - last_update, lambda: f"{text}, reward {means['loss/reward']:.3g}")
+        last_update = update
 
     params, bad = offline.train(
         trainer, buffer, starts, seed, options.updates, options.log_every, record
     )
     if not bad:
-        found.sigma.append({k: v for k, v in last.items() if k.startswith("balance/log_sigma")})
+        predictions.sigma.append(
+            {k: v for k, v in last.items() if k.startswith("balance/log_sigma")}
+        )
     return params, bad
 
 
 def _predict(
-    buffer: Buffer, chosen: Windows, params: Any, seed: int, options: Options,
-    predictors: list[Predictor], found: Found,
+    buffer: Buffer, places: Windows, params: Any, seed: int, options: Options,
+    predictors: list[Predictor], predictions: Predictions,
 ) -> None:  # fmt: skip
     """Lets one world model predict, and regresses the state from its latents."""
-    held = predictors[0].latents(params, chosen.held, seed)
-    found.rewards.append(held["reward"])
-    if found.strip is None:
-        found.strip = predictors[1].images(params, chosen.strip[None], seed)
-    if not found.state:
+    held = predictors[0].latents(params, places.held, seed)
+    predictions.rewards.append(held["reward"])
+    if predictions.strip is None:
+        predictions.strip = predictors[1].images(params, places.strip[None], seed)
+    if not predictions.state:
         return
-    feat = predictors[0].latents(params, chosen.train, seed)["feat"]
+    feat = predictors[0].latents(params, places.train, seed)["feat"]
     size, cut = feat.shape[-1], options.observed
 
     def state(key: str, rows: np.ndarray) -> np.ndarray:
         array = np.asarray(buffer.arrays[key][rows], np.float64)
         return array.reshape(rows.size, -1)
 
-    for key, fits in found.state.items():
+    for key, fits in predictions.state.items():
         tests = {
-            name: (held["feat"][:, where].reshape(-1, size), state(key, chosen.held[:, where]))
+            name: (held["feat"][:, where].reshape(-1, size), state(key, places.held[:, where]))
             for name, where in (("observed", slice(cut)), ("predicted", slice(cut, None)))
         }
-        target = state(key, chosen.train)
+        target = state(key, places.train)
         updates = options.regression_updates
         fits.append(regress.fit(feat.reshape(-1, size), target, tests, seed, updates))
 
@@ -234,13 +238,13 @@ def _sigma(seeds: list[dict[str, float]]) -> dict[str, dict[str, float]]:
 
 
 def _announce(
-    source: Path, facts: Mapping[str, Any], chosen: Windows, keys: list[str], device: Any
+    source: Path, facts: Mapping[str, Any], places: Windows, keys: list[str], device: Any
 ) -> None:
     steps, episodes = facts["steps"], facts["episodes"]
     how = "the last whole episodes" if facts["whole_episodes"] else "the last steps of each stream"
     say(
         f"{source}: {steps['train']:,} steps ({episodes['train']} episodes) for training; held "
-        f"out, {how}: {steps['held']:,} ({episodes['held']} episodes, {len(chosen.held)} windows)"
+        f"out, {how}: {steps['held']:,} ({episodes['held']} episodes, {len(places.held)} windows)"
     )
-    said = f"state regressed: {', '.join(keys)}" if keys else "no state that models do not see"
-    say(f"{said}; on {device.device_kind} ({device.platform})")
+    text = f"state regressed: {', '.join(keys)}" if keys else "no state that models do not see"
+    say(f"{text}; on {device.device_kind} ({device.platform})")

@@ -115,13 +115,13 @@ def write(buffer: Buffer, folder: Path) -> None:
 
 def _replay(folder: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Returns the transitions of a run's newest checkpoint, and the stream of each."""
-    found = Checkpoints(folder, [folder]).take(_transitions, say)
-    if found is None:
+    result = Checkpoints(folder, [folder]).take(_transitions, say)
+    if result is None:
         raise UserError(
             f"{folder} holds no replay: it has neither checkpoints nor {FILE}; train it to its "
             "first checkpoint, or export a buffer with: analyze RUN --export-buffer FOLDER"
         )
-    return found
+    return result
 
 
 def _transitions(saved: Sequence[Saved]) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -29,13 +29,13 @@ def draw(folder: Path) -> list[Path]:
       UserError: when the folder holds no analysis.
     """
     result, updates, frames = files.read(folder)
-    made = {"reward_error.png": reward_error(result), "training.png": training(result, updates)}
+    figures = {"reward_error.png": reward_error(result), "training.png": training(result, updates)}
     if result["state"]:
-        made["state.png"] = state(result)
-    made["strip.png"] = strip_figure.strip(result, frames)
-    for name, figure in made.items():
+        figures["state.png"] = state(result)
+    figures["strip.png"] = strip_figure.strip(result, frames)
+    for name, figure in figures.items():
         save(figure, folder / name)
-    return [folder / name for name in made]
+    return [folder / name for name in figures]
 
 
 def reward_error(result: Record) -> Figure:
@@ -60,8 +60,8 @@ def reward_error(result: Record) -> Figure:
 
 def _by_step(axes: Axes, reward: Record, key: str, observed: int) -> None:
     """Draws one error curve for each method; what the mean reward would give in grey."""
-    for index, (name, found) in enumerate(reward["methods"].items()):
-        mean, low, high = _columns(found[key])
+    for index, (name, estimates) in enumerate(reward["methods"].items()):
+        mean, low, high = _columns(estimates[key])
         steps = np.arange(1, len(mean) + 1)
         style = look(index)
         axes.plot(steps, mean, label=name, linewidth=1.4, markersize=3, **style)
@@ -79,9 +79,9 @@ def _by_step(axes: Axes, reward: Record, key: str, observed: int) -> None:
 
 def _found(axes: Axes, methods: Record) -> None:
     """Draws precision and recall of reward with intervals."""
-    for index, found in enumerate(methods.values()):
+    for index, estimates in enumerate(methods.values()):
         for place, key in enumerate(("precision", "recall")):
-            (mean,), (low,), (high,) = _columns([found[key]])
+            (mean,), (low,), (high,) = _columns([estimates[key]])
             shift = (index - (len(methods) - 1) / 2) * 0.6 / len(methods)
             style = look(index)
             if np.isnan(mean):
@@ -114,13 +114,13 @@ def state(result: Record) -> Figure:
     return figure
 
 
-def _regression(axes: Axes, found: Record, methods: Sequence[str]) -> None:
+def _regression(axes: Axes, fits: Record, methods: Sequence[str]) -> None:
     lowest, places = 0.0, ("observed", "predicted")
     for index, name in enumerate(methods):
         style = look(index)
         for place, where in enumerate(places):
-            value = found[name][where]["r2"]
-            seeds = [r2 for r2 in found[name][where]["r2_by_seed"] if r2 is not None]
+            value = fits[name][where]["r2"]
+            seeds = [r2 for r2 in fits[name][where]["r2_by_seed"] if r2 is not None]
             if value is None:
                 continue
             width = 0.7 / len(methods)
@@ -140,8 +140,10 @@ def training(result: Record, updates: Sequence[Record]) -> Figure:
     """Unweighted losses over updates, and log σ - log σ* below, where a method has it."""
     methods = list(result["reward"]["methods"])
     prefix = "balance/log_sigma_star/"
-    found = {key.removeprefix(prefix) for line in updates for key in line if key.startswith(prefix)}
-    tasks = [name for name in TASKS if name in found] + sorted(found - set(TASKS))
+    present = {
+        key.removeprefix(prefix) for line in updates for key in line if key.startswith(prefix)
+    }
+    tasks = [name for name in TASKS if name in present] + sorted(present - set(TASKS))
     with styled():
         down, across = (2 if tasks else 1), max(len(LOSSES), len(tasks))
         figure = new_figure(2.1 * across + 0.4, 1.75 * down + 0.5)

@@ -47,14 +47,14 @@ def make(base: Config, methods: Sequence[str], flags: Mapping[str, Any]) -> dict
     every = configs.blocks()
     defaults = configs.defaults(every, base.base)
     flat = overrides.flatten(configs.to_dict(base)) | {key: defaults[key] for key in OWN}
-    made = {}
+    result = {}
     for name in methods:
         options = [key for key in configs.block_names(every) if key != "defaults"]
         if name not in options:
             raise UserError(f"--methods: no config block {name!r}{nearest(name, options)}")
         layers = [(f"block {name}", overrides.flatten(every[name])), ("flag", flags)]
         config = configs.build(configs.lay(flat, base.base, layers))
-        made[name] = dataclasses.replace(
+        result[name] = dataclasses.replace(
             config,
             label=name,
             logdir="",
@@ -68,4 +68,4 @@ def make(base: Config, methods: Sequence[str], flags: Mapping[str, Any]) -> dict
                 process=0,
             ),
         )
-    return made
+    return result

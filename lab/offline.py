@@ -135,8 +135,8 @@ def train(
 def batch_keys(agent: Agent) -> tuple[str, ...]:
     """Names of the arrays that the world model learns from."""
     wm = agent.wm
-    seen = (*wm.encoder.cnn_keys, *wm.encoder.mlp_keys, *wm.images, *wm.vectors)
-    return tuple(dict.fromkeys((*seen, "reward", "is_first", "is_terminal", "action")))
+    inputs = (*wm.encoder.cnn_keys, *wm.encoder.mlp_keys, *wm.images, *wm.vectors)
+    return tuple(dict.fromkeys((*inputs, "reward", "is_first", "is_terminal", "action")))
 
 
 def _not_finite(values: list[Metrics]) -> str | None:

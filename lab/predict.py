@@ -57,7 +57,7 @@ class Predictor:
     def _run(
         self, function: Callable[..., Any], params: Any, index: np.ndarray, seed: int
     ) -> Outputs:
-        keys, found = batch_keys(self._agent), []
+        keys, parts = batch_keys(self._agent), []
         for number, start in enumerate(range(0, len(index), ROWS)):
             rows = index[start : start + ROWS]
             # One shape for all, so that one program serves; the surplus is cut off.
@@ -68,8 +68,8 @@ class Predictor:
             key = jax.random.key_data(jax.random.key(seed, impl="threefry2x32"))
             key = jax.random.fold_in(key, 2**31 + 4 + number)
             out = jax.device_get(function(params, {k: batch[k] for k in keys}, key))
-            found.append({name: value[: len(rows)] for name, value in out.items()})
-        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+            parts.append({name: value[: len(rows)] for name, value in out.items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _predict(self, params: Any, batch: Any, key: Any, *, decode: bool) -> dict[str, Any]:
         _, feat = openloop.open_loop(self._agent, params, batch, key, self._observed)

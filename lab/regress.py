@@ -23,7 +23,7 @@ LAYERS, UNITS = 4, 400
 BATCH, RATE = 256, 1e-3
 
 
-def state_keys(buffer: Buffer, agents: Mapping[str, Agent], chosen: Sequence[str]) -> list[str]:
+def state_keys(buffer: Buffer, agents: Mapping[str, Agent], keys: Sequence[str]) -> list[str]:
     """Returns the keys to regress: the chosen ones, or the vectors that no model sees.
 
     Raises:
@@ -34,16 +34,16 @@ def state_keys(buffer: Buffer, agents: Mapping[str, Agent], chosen: Sequence[str
         for key, array in buffer.arrays.items()
         if key not in (*STANDARD, "action") and array.ndim <= 2 and array.dtype.kind == "f"
     ]
-    for key in chosen:
+    for key in keys:
         if key not in vectors:
-            known = f"it has {', '.join(vectors)}" if vectors else "it has no vector at all"
+            text = f"it has {', '.join(vectors)}" if vectors else "it has no vector at all"
             raise UserError(
-                f"--state: the buffer has no vector {key!r} ({known}){nearest(key, vectors)}"
+                f"--state: the buffer has no vector {key!r} ({text}){nearest(key, vectors)}"
             )
-    seen = {
+    inputs = {
         key for agent in agents.values() for key in (*agent.wm.encoder.mlp_keys, *agent.wm.vectors)
     }
-    return list(chosen) or [key for key in vectors if key not in seen]
+    return list(keys) or [key for key in vectors if key not in inputs]
 
 
 def fit(
@@ -65,7 +65,7 @@ def fit(
     """
     centre, spread = target.mean(0), target.std(0)
     spread = np.where(spread > 1e-6, spread, 1.0)
-    wanted = ((target - centre) / spread).astype(np.float32)
+    normed = ((target - centre) / spread).astype(np.float32)
     head = Head(LAYERS, UNITS, target.shape[1])
     optimizer = optax.adam(RATE)
     params = head.init(jax.random.key(seed), jnp.zeros((1, feat.shape[1])))["params"]
@@ -81,7 +81,7 @@ def fit(
     opt = optimizer.init(params)
     for update in range(updates):
         rows = generator("regress", seed, update).integers(0, len(feat), BATCH)
-        params, opt = step(params, opt, feat[rows], wanted[rows])
+        params, opt = step(params, opt, feat[rows], normed[rows])
     forward = jax.jit(lambda params, x: run(head, params, x))
     return {
         name: _judge(np.asarray(forward(params, x), np.float64) * spread + centre, y)
@@ -117,5 +117,5 @@ def summarize(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+    numbers = [value for value in values if value is not None]
+    return float(np.mean(numbers)) if numbers else None

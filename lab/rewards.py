@@ -42,8 +42,8 @@ def scale(rewards: np.ndarray, tolerance: float | None) -> Scale:
     paid = np.abs(rewards[rewards != 0])
     sparse = bool(len(paid) <= (1 - SPARSE) * len(rewards))
     smallest = float(paid.min()) if len(paid) else 1.0
-    chosen = smallest / 2 if sparse else float(rewards.std()) / 2
-    return Scale(tolerance or chosen or 1e-6, sparse, float(rewards.mean()))
+    threshold = smallest / 2 if sparse else float(rewards.std()) / 2
+    return Scale(tolerance or threshold or 1e-6, sparse, float(rewards.mean()))
 
 
 def summarize(
@@ -51,7 +51,7 @@ def summarize(
     predicted: Mapping[str, np.ndarray],
     observed: int,
     episode: np.ndarray,
-    given: Scale,
+    rule: Scale,
 ) -> dict[str, Any]:
     """Compares true and predicted rewards.
 
@@ -60,50 +60,48 @@ def summarize(
       predicted: method -> `[S, W, L]`; seeds of one method in the order of all others.
       observed: steps that the models saw; the rest is judged.
       episode: `[W]`, the episode of each window.
-      given: see `Scale`.
+      rule: see `Scale`.
 
     Returns:
       Fit for json: `constant` (errors of always predicting the mean reward) and `methods`, each
       with estimates as `intervals.ratio` gives them.
     """
     target = true[:, observed:].astype(np.float64)
-    constant = np.broadcast_to(given.mean, (1, *target.shape))
-    found = {
-        name: _one(target, values[:, :, observed:], episode, given)
+    constant = np.broadcast_to(rule.mean, (1, *target.shape))
+    methods = {
+        name: _one(target, values[:, :, observed:], episode, rule)
         for name, values in predicted.items()
     }
     first = next(iter(predicted))
     errors = {name: (values[:, :, observed:] - target) ** 2 for name, values in predicted.items()}
     for name, values in predicted.items():
-        seen = (values[:, :, :observed] - true[:, :observed]) ** 2
-        found[name]["observed_mse"] = intervals.mean(seen.mean(-1, keepdims=True), episode)[0]
+        early = (values[:, :, :observed] - true[:, :observed]) ** 2
+        methods[name]["observed_mse"] = intervals.mean(early.mean(-1, keepdims=True), episode)[0]
         if name != first and errors[name].shape == errors[first].shape:
             gap = (errors[name] - errors[first]).mean(-1, keepdims=True)
-            found[name][f"mse_minus_{first}"] = intervals.mean(gap, episode)[0]
+            methods[name][f"mse_minus_{first}"] = intervals.mean(gap, episode)[0]
     return {
-        "constant": _one(target, constant, episode, given),
-        "rewarding_steps": int((np.abs(target) > given.tolerance).sum()) if given.sparse else None,
+        "constant": _one(target, constant, episode, rule),
+        "rewarding_steps": int((np.abs(target) > rule.tolerance).sum()) if rule.sparse else None,
         "predicted_steps": int(target.size),
-        "methods": found,
+        "methods": methods,
     }
 
 
-def _one(
-    target: np.ndarray, guess: np.ndarray, episode: np.ndarray, given: Scale
-) -> dict[str, Any]:
+def _one(target: np.ndarray, guess: np.ndarray, episode: np.ndarray, rule: Scale) -> dict[str, Any]:
     """Errors of one method: target `[W, H]`, guess `[S, W, H]`."""
     error = (guess - target) ** 2
-    right = np.abs(guess - target) < given.tolerance
+    right = np.abs(guess - target) < rule.tolerance
     out: dict[str, Any] = {
         "mse": intervals.mean(error.mean(-1, keepdims=True), episode)[0],
         "mse_by_step": intervals.mean(error, episode),
         "right": intervals.mean(right.mean(-1, keepdims=True), episode)[0],
     }
-    if not given.sparse:
+    if not rule.sparse:
         return out
-    paid = np.broadcast_to(np.abs(target) > given.tolerance, error.shape)
-    said = np.abs(guess) > given.tolerance
-    both = said & paid
+    paid = np.broadcast_to(np.abs(target) > rule.tolerance, error.shape)
+    claims = np.abs(guess) > rule.tolerance
+    both = claims & paid
 
     def total(top: np.ndarray, bottom: np.ndarray) -> dict[str, Any]:
         above = top.sum(-1, keepdims=True, dtype=np.float64)
@@ -115,6 +113,6 @@ def _one(
         "rewarding_mse": total(error * paid, paid),
         "rewarding_mse_by_step": intervals.ratio(error * paid, paid, episode),
         "unrewarding_mse": total(error * ~paid, ~paid),
-        "precision": total(both, said),
+        "precision": total(both, claims),
         "recall": total(both, paid),
     }

@@ -63,9 +63,9 @@ def split(buffer: Buffer, share: float) -> Split:
     stream = np.searchsorted(buffer.ends, starts, side="right")
     began = starts - np.array([a for a, _ in bounds])[stream]
     order = np.lexsort((stream, began))[::-1]
-    held = np.cumsum(lengths[order])
-    count = int(np.searchsorted(held, share * buffer.size)) + 1
-    whole = buffer.size - held[count - 1] >= LEAST * buffer.size
+    sizes = np.cumsum(lengths[order])
+    count = int(np.searchsorted(sizes, share * buffer.size)) + 1
+    whole = buffer.size - sizes[count - 1] >= LEAST * buffer.size
     if whole:
         out = order[:count]
         cuts = [
@@ -83,8 +83,8 @@ def training_starts(parts: Split, length: int) -> np.ndarray:
 
     Windows may cross episodes, as in training, but no streams, and touch nothing held out.
     """
-    found = [np.arange(a, max(a, b - length + 1)) for a, b in parts.train]
-    starts = np.concatenate(found)
+    runs = [np.arange(a, max(a, b - length + 1)) for a, b in parts.train]
+    starts = np.concatenate(runs)
     if not len(starts):
         longest = max(b - a for a, b in parts.train)
         raise UserError(
@@ -96,8 +96,8 @@ def training_starts(parts: Split, length: int) -> np.ndarray:
 
 def draw(starts: np.ndarray, length: int, seed: int, update: int, batch: int) -> np.ndarray:
     """Returns rows `[B, T]` of a batch; the same for every method."""
-    chosen = generator("analyze", seed, update).integers(0, len(starts), batch)
-    return starts[chosen][:, None] + np.arange(length)
+    first = generator("analyze", seed, update).integers(0, len(starts), batch)
+    return starts[first][:, None] + np.arange(length)
 
 
 def windows(parts: Split, where: str, length: int, count: int) -> np.ndarray:
@@ -127,5 +127,5 @@ def windows(parts: Split, where: str, length: int, count: int) -> np.ndarray:
             f"no {name} episode has --observed plus --predicted = {length} steps: the longest has "
             f"{longest}; lower --observed and --predicted, or change --holdout"
         )
-    chosen = np.unique(np.linspace(0, len(every) - 1, count).round().astype(int))
-    return every[chosen][:, None] + np.arange(length)
+    picks = np.unique(np.linspace(0, len(every) - 1, count).round().astype(int))
+    return every[picks][:, None] + np.arange(length)

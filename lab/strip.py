@@ -41,9 +41,9 @@ def record(
       Rewards, fit for json, and frames uint8 `[N, H, W, C]`: `true` and one for each method;
       none where the models predict no image.
     """
-    shown = list(range(0, len(rows), every))
+    steps = list(range(0, len(rows), every))
     facts = {
-        "shown": shown,
+        "shown": steps,
         "reward": buffer.arrays["reward"][rows].astype(float).tolist(),
         "predicted": {
             name: out["reward"][0].astype(float).tolist() for name, out in outputs.items()
@@ -53,8 +53,8 @@ def record(
     if not keys:
         return facts, {}
     key = keys[0]
-    frames = {"true": buffer.arrays[key.removeprefix("image/")][rows[shown]]}
+    frames = {"true": buffer.arrays[key.removeprefix("image/")][rows[steps]]}
     for name, out in outputs.items():
         if key in out:
-            frames[f"model/{name}"] = np.round(out[key][0][shown] * 255).astype(np.uint8)
+            frames[f"model/{name}"] = np.round(out[key][0][steps] * 255).astype(np.uint8)
     return facts, frames

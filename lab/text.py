@@ -23,11 +23,11 @@ def describe(result: Mapping[str, Any]) -> str:
     states = [(key, where) for key in result["state"] for where in ("observed", "predicted")]
     head = ["method", *titles, *(f"R² of {key}, {where}" for key, where in states)]
     rows = [head]
-    for name, found in {**reward["methods"], "(mean reward)": reward["constant"]}.items():
-        row = [name, *(estimate(found[key]) for key in titles.values())]
+    for name, estimates in {**reward["methods"], "(mean reward)": reward["constant"]}.items():
+        row = [name, *(estimate(estimates[key]) for key in titles.values())]
         for key, where in states:
-            known = result["state"][key].get(name)
-            row.append(number(known[where]["r2"]) if known else "")
+            scores = result["state"][key].get(name)
+            row.append(number(scores[where]["r2"]) if scores else "")
         rows.append(row)
     lines = columns(rows)
     paying = f", {reward['rewarding_steps']:,} of them paying" if sparse else ""
@@ -38,16 +38,18 @@ def describe(result: Mapping[str, Any]) -> str:
     )
     for name, tasks in result["sigma"].items():
         if tasks:
-            told = ", ".join(f"{task} {found['distance']:+.2f}" for task, found in tasks.items())
-            lines.append(f"{name}: log σ - log σ* at the end: {told}")
+            distances = ", ".join(
+                f"{task} {estimates['distance']:+.2f}" for task, estimates in tasks.items()
+            )
+            lines.append(f"{name}: log σ - log σ* at the end: {distances}")
     return "\n".join(lines)
 
 
-def estimate(found: Mapping[str, float | None]) -> str:
+def estimate(numbers: Mapping[str, float | None]) -> str:
     """Returns `mean [low, high]`."""
-    if found["low"] is None:
-        return number(found["mean"])
-    return f"{number(found['mean'])} [{number(found['low'])}, {number(found['high'])}]"
+    if numbers["low"] is None:
+        return number(numbers["mean"])
+    return f"{number(numbers['mean'])} [{number(numbers['low'])}, {number(numbers['high'])}]"
 
 
 def number(value: float | None) -> str:

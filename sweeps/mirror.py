@@ -57,13 +57,13 @@ class Mirror:
           UserError: when there are checkpoints and none of them is whole.
         """
         self._storage.write(OWNER, self._token.encode())
-        found = self._storage.paths()
-        for path in found:
+        paths = self._storage.paths()
+        for path in paths:
             # Records are in the checkpoint, as they were then.
             if not _OURS.match(path) and path != OWNER and PurePosixPath(path).name not in FILES:
                 self._storage.get(path, self._local / path)
         damaged: list[str] = []
-        for name in self._committed(found):
+        for name in self._committed(paths):
             try:
                 self._there[name] = self._read(name, whole=not self._there)
             except (CorruptFile, Missing) as error:
@@ -75,7 +75,7 @@ class Mirror:
                 "delete that folder to begin the job anew"
             )
         for name in damaged:  # The same names will come again.
-            there = [path for path in reversed(self._manifests(name)) if path in found]
+            there = [path for path in reversed(self._manifests(name)) if path in paths]
             self._storage.remove(there)
 
     def push(self) -> str | None:
@@ -125,8 +125,8 @@ class Mirror:
     def _committed(self, paths: Iterable[str]) -> list[str]:
         """Returns the checkpoints that are committed in a listing, newest first."""
         pattern = re.escape(self._manifests("STEP")[-1]).replace("STEP", f"({STEP})")
-        found = (re.fullmatch(pattern, path) for path in paths)
-        return sorted((match[1] for match in found if match), reverse=True)
+        matches = (re.fullmatch(pattern, path) for path in paths)
+        return sorted((match[1] for match in matches if match), reverse=True)
 
     def _committed_here(self) -> list[str]:
         folder = self._local / "checkpoints"

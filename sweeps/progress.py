@@ -59,8 +59,8 @@ def saved(job: Job, root: Path) -> Saved:
     """
     folder = root / job.folder / "checkpoints"
     names = folder.glob("*.json") if job.population else folder.glob("*/manifest.json")
-    found = sorted((p.stem if job.population else p.parent.name for p in names), reverse=True)
-    for name in found:
+    checkpoints = sorted((p.stem if job.population else p.parent.name for p in names), reverse=True)
+    for name in checkpoints:
         try:
             paths = [run / "checkpoints" / name / "manifest.json" for run in job.runs(root)]
             states = [unseal(path, {"state": dict})["state"] for path in paths]

@@ -173,21 +173,21 @@ class Runner:
 
     def _report(self) -> int:
         """Says what failed, with the end of its log, and returns the exit status."""
-        found = [(job, self._states.read(job)) for job in self._jobs]
-        failed = [(job, state) for job, state in found if state.state == states.FAILED]
-        for job, state in failed:
+        rows = [(job, self._states.read(job)) for job in self._jobs]
+        failures = [(job, state) for job, state in rows if state.state == states.FAILED]
+        for job, state in failures:
             path = launch.log_path(self._root, job)
             self._tell(f"\nfailed: {job.name} {state.reason}; the end of {path}:")
             for line in tail(path, 2**14).decode(errors="replace").splitlines()[-LOG_LINES:]:
                 self._tell(f"    {line}")
-        for job, state in found:
+        for job, state in rows:
             if state.state == states.FINISHED and state.reason:
                 self._tell(f"warning: {job.name}: {state.reason}")
-        done = sum(state.state == states.FINISHED for _, state in found)
-        left = len(found) - done - len(failed)
+        count = sum(state.state == states.FINISHED for _, state in rows)
+        left = len(rows) - count - len(failures)
         more = f", {left} left: the same command continues" if left else ""
-        self._tell(f"{done} of {len(found)} jobs finished, {len(failed)} failed{more}")
-        return int(bool(failed))
+        self._tell(f"{count} of {len(rows)} jobs finished, {len(failures)} failed{more}")
+        return int(bool(failures))
 
 
 def _explain(code: int | None) -> str:

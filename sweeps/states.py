@@ -70,13 +70,13 @@ class States:
     def read(self, job: Job) -> JobState:
         """Returns a job's state; that of a new one where no file can be read."""
         try:
-            found = JobState(**json.loads(self._path(job).read_text("utf-8")))
+            state = JobState(**json.loads(self._path(job).read_text("utf-8")))
         except (OSError, ValueError, TypeError):
             return JobState()
         new = dataclasses.asdict(JobState())
         kinds = {name: (int, float) if name == "time" else type(new[name]) for name in new}
-        whole = all(isinstance(getattr(found, name), kind) for name, kind in kinds.items())
-        return found if whole and found.state in EVERY else JobState()
+        whole = all(isinstance(getattr(state, name), kind) for name, kind in kinds.items())
+        return state if whole and state.state in EVERY else JobState()
 
     def write(self, job: Job, state: JobState) -> None:
         """Replaces a job's state.

@@ -51,17 +51,17 @@ def rows(root: Path, jobs: Sequence[Job]) -> list[Row]:
 
 
 def _row(root: Path, job: Job, state: JobState) -> Row:
-    found = progress.measure(job, root)
+    reach = progress.measure(job, root)
     if state.gone:
         state = dataclasses.replace(state, state=states.STOPPED, reason="its process is gone")
     if state.state != states.FINISHED and progress.saved(job, root).done:
         state = dataclasses.replace(state, state=states.FINISHED)
-    elif not state.time and found.time:  # Started by hand, or by another scheduler.
-        going = time.time() - found.time < STALE
+    elif not state.time and reach.time:  # Started by hand, or by another scheduler.
+        going = time.time() - reach.time < STALE
         state = dataclasses.replace(state, state=states.RUNNING if going else states.STOPPED)
     if state.state == states.FINISHED:
-        found = dataclasses.replace(found, step=job.steps)
-    return Row(job, state, found)
+        reach = dataclasses.replace(reach, step=job.steps)
+    return Row(job, state, reach)
 
 
 def seconds_left(table: Sequence[Row]) -> float | None:
@@ -101,7 +101,7 @@ def text(table: Sequence[Row]) -> str:
 def totals(table: Sequence[Row]) -> str:
     """Returns the line of totals: jobs by state, progress, rate and time left."""
     counts = Counter(row.state.state for row in table)
-    shown = [f"{counts[state]} {state}" for state in states.EVERY if counts[state]]
+    parts = [f"{counts[state]} {state}" for state in states.EVERY if counts[state]]
     members = [len(row.job.seeds) for row in table]
     every = sum(row.job.steps * n for row, n in zip(table, members))
     left = sum(row.left * n for row, n in zip(table, members))
@@ -110,13 +110,13 @@ def totals(table: Sequence[Row]) -> str:
         for row, n in zip(table, members)
         if row.state.state == states.RUNNING
     )
-    done = f"{1 - left / every:.1%} of all steps" if every else "nothing to do"
-    return f"{', '.join(shown)}; {done}, {rate:.1f} updates/s, ETA {duration(seconds_left(table))}"
+    share = f"{1 - left / every:.1%} of all steps" if every else "nothing to do"
+    return f"{', '.join(parts)}; {share}, {rate:.1f} updates/s, ETA {duration(seconds_left(table))}"
 
 
 def _cells(row: Row) -> list[str]:
-    job, found, running = row.job, row.progress, row.state.state == states.RUNNING
-    rate = found.updates_rate * len(job.seeds)
+    job, reach, running = row.job, row.progress, row.state.state == states.RUNNING
+    rate = reach.updates_rate * len(job.seeds)
     note = row.state.reason
     if running:
         device = row.state.device and f"gpu {row.state.device}"
@@ -126,10 +126,10 @@ def _cells(row: Row) -> list[str]:
         job.task,
         ",".join(map(str, job.seeds)),
         row.state.state,
-        f"{found.step:,}/{job.steps:,}",
-        f"{found.step / job.steps:.0%}",
+        f"{reach.step:,}/{job.steps:,}",
+        f"{reach.step / job.steps:.0%}",
         f"{rate:.1f}" if running and rate else "",
-        duration(row.left / found.rate) if running and found.rate else "",
-        "" if found.returns is None else f"{found.returns:.1f}",
+        duration(row.left / reach.rate) if running and reach.rate else "",
+        "" if reach.returns is None else f"{reach.returns:.1f}",
         note,
     ]

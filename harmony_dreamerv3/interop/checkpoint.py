@@ -101,15 +101,15 @@ def convert(agent: Agent, saved: Checkpoint, seed: int) -> tuple[TrainState, lis
       UserError: naming each variable that is missing, surplus, or of another shape.
     """
     state = import_params(agent, saved.params, seed)
-    restarted = []
+    fresh = []
     for name in OPTIMIZERS:
         if name in saved.moments:
-            found = saved.moments[name]
-            moments = {"mu": found.mu, "nu": found.nu}
-            state = import_moments(state, name, found.count, moments)
+            adam = saved.moments[name]
+            moments = {"mu": adam.mu, "nu": adam.nu}
+            state = import_moments(state, name, adam.count, moments)
         else:
-            restarted.append(name)
-    return state, restarted
+            fresh.append(name)
+    return state, fresh
 
 
 def _exported(path: Path) -> Arrays:
@@ -126,8 +126,8 @@ def _find_adam(value: Any, depth: int = 0) -> InertState | None:
     if isinstance(value, InertState) and value.name == "ScaleByAdamState":
         return value
     if isinstance(value, tuple | list) and depth < 10 and len(value) < 100:
-        found = [adam for item in value if (adam := _find_adam(item, depth + 1)) is not None]
-        return found[0] if found else None
+        states = [adam for item in value if (adam := _find_adam(item, depth + 1)) is not None]
+        return states[0] if states else None
     return None
 
 

@@ -65,7 +65,7 @@ def import_checkpoint(
     make_env = environments.maker(config)
     spaces = environments.spaces(make_env)
     learner = Runtime(config, spaces.obs, spaces.act, [config.seed])
-    state, restarted = checkpoint.convert(learner.agent, saved, config.seed)
+    state, fresh = checkpoint.convert(learner.agent, saved, config.seed)
     learner.load([_flat(state)])
     logdir.mkdir(parents=True, exist_ok=True)
     lock = Lock(logdir)
@@ -86,7 +86,7 @@ def import_checkpoint(
         "sha256": files.digest(path),
         "step": saved.step,
         "updates": int(state.updates),
-        "optimizers_restarted": restarted,
+        "optimizers_restarted": fresh,
     }
     files.write_atomic(logdir / "imported.json", json.dumps(note, indent=1).encode())
     return _describe(note, logdir, config, names)
@@ -119,28 +119,28 @@ def export_run(folder: Path, out: Path) -> str:
     if out.suffix not in (".safetensors", ".npz"):
         raise UserError(f"expected OUT to end in .safetensors or .npz, got {str(out)!r}")
     config = run_folder.read(folder)
-    found = Checkpoints(folder, [folder]).take(_read, say)
-    if found is None:
+    newest = Checkpoints(folder, [folder]).take(_read, say)
+    if newest is None:
         raise UserError(f"there is no checkpoint in {folder}; train first")
-    arrays, step = found
+    arrays, step = newest
     omitted = ""
     if config.balance.method not in HARMONIC:
         weights = [name for name in arrays if name.startswith("params/balance/")]
         arrays = {name: value for name, value in arrays.items() if name not in weights}
         if weights:
             omitted = f" (without the weights of {config.balance.method}, which it lacks)"
-    named = export_arrays(arrays)
+    variables = export_arrays(arrays)
     if out.suffix == ".npz":
         stream = io.BytesIO()
-        np.savez(stream, **named)  # type: ignore[arg-type]
+        np.savez(stream, **variables)  # type: ignore[arg-type]
         data = stream.getvalue()
     else:
-        data = files.encode(named)
+        data = files.encode(variables)
     try:
         files.write_atomic(out, data)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error}") from error
-    return f"{len(named)} variables of step {step:,} written to {out}{omitted}"
+    return f"{len(variables)} variables of step {step:,} written to {out}{omitted}"
 
 
 def _read(saved: Sequence[Saved]) -> tuple[dict[str, np.ndarray], int]:
@@ -158,10 +158,10 @@ def _flat(tree: Any) -> dict[str, np.ndarray]:
 
 
 def _describe(note: dict[str, Any], logdir: Path, config: Config, names: Sequence[str]) -> str:
-    restarted = note["optimizers_restarted"]
+    fresh = note["optimizers_restarted"]
     moments = "optimizer moments taken over"
-    if restarted:
-        moments = f"no optimizer moments for {', '.join(restarted)}: these restart from zero"
+    if fresh:
+        moments = f"no optimizer moments for {', '.join(fresh)}: these restart from zero"
     block = overrides.flatten(configs.to_dict(configs.make(names)))
     mine = overrides.flatten(configs.to_dict(config))
     # What `train` sets itself.

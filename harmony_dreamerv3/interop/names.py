@@ -95,37 +95,37 @@ def trainable(state: TrainState) -> dict[str, Any]:
 
 def export_params(state: TrainState) -> dict[str, np.ndarray]:
     """All variables under the released code's names, optimizer states left out."""
-    named = {upstream_name(k): np.asarray(v) for k, v in flatten(trainable(state)).items()}
-    named[f"{SCALE}/low/value"] = np.asarray(state.return_scale.low)
-    named[f"{SCALE}/high/value"] = np.asarray(state.return_scale.high)
-    named[SLOW_UPDATES] = np.asarray(state.updates, np.int32)
-    return named
+    variables = {upstream_name(k): np.asarray(v) for k, v in flatten(trainable(state)).items()}
+    variables[f"{SCALE}/low/value"] = np.asarray(state.return_scale.low)
+    variables[f"{SCALE}/high/value"] = np.asarray(state.return_scale.high)
+    variables[SLOW_UPDATES] = np.asarray(state.updates, np.int32)
+    return variables
 
 
 def export_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The same from the flat arrays of a checkpoint, named by the paths of a train state."""
-    named = {}
+    variables = {}
     for name, value in arrays.items():
         head, _, rest = name.partition("/")
         if head == "params":
             if rest.startswith("balance/log_sigma/"):  # Theirs start from nothing but 0.
                 value = value + arrays.get(rest.replace("/log_sigma/", "/offset/"), 0)
-            named[upstream_name(tuple(rest.split("/")))] = value
+            variables[upstream_name(tuple(rest.split("/")))] = value
         elif head == "slow_critic":
-            named[upstream_name(tuple(name.split("/")))] = value
+            variables[upstream_name(tuple(name.split("/")))] = value
         elif head == "return_scale":
-            named[f"{SCALE}/{rest}/value"] = value
+            variables[f"{SCALE}/{rest}/value"] = value
         elif head == "updates":
-            named[SLOW_UPDATES] = value.astype(np.int32)
-    return named
+            variables[SLOW_UPDATES] = value.astype(np.int32)
+    return variables
 
 
-def import_params(agent: Agent, named: Mapping[str, np.ndarray], seed: int = 0) -> TrainState:
+def import_params(agent: Agent, variables: Mapping[str, np.ndarray], seed: int = 0) -> TrainState:
     """Builds a train state of NumPy arrays from the released code's variables.
 
     Args:
       agent: the agent, configured to the same sizes.
-      named: name to array.
+      variables: name to array.
       seed: of the draws to come.
 
     Returns:
@@ -134,25 +134,25 @@ def import_params(agent: Agent, named: Mapping[str, np.ndarray], seed: int = 0) 
     Raises:
       UserError: naming each variable that is missing, surplus, or of another shape.
     """
-    shapes = _shapes(agent, named)
+    shapes = _shapes(agent, variables)
     tree = trainable(shapes)
-    wanted = {upstream_name(k): tuple(v.shape) for k, v in flatten(tree).items()}
-    wanted |= dict.fromkeys((f"{SCALE}/low/value", f"{SCALE}/high/value", SLOW_UPDATES), ())
-    _check_names(list(wanted), named, idle_harmonizers(wanted))
-    for name, shape in wanted.items():
-        if tuple(named[name].shape) != shape:
+    expected = {upstream_name(k): tuple(v.shape) for k, v in flatten(tree).items()}
+    expected |= dict.fromkeys((f"{SCALE}/low/value", f"{SCALE}/high/value", SLOW_UPDATES), ())
+    _check_names(list(expected), variables, idle_harmonizers(expected))
+    for name, shape in expected.items():
+        if tuple(variables[name].shape) != shape:
             raise UserError(
                 f"{name}: expected shape {shape} from the configuration, "
-                f"got {tuple(named[name].shape)}"
+                f"got {tuple(variables[name].shape)}"
             )
-        if named[name].dtype.kind not in ("iu" if name == SLOW_UPDATES else "f"):
-            raise UserError(f"{name}: its dtype {named[name].dtype} is not the right one")
+        if variables[name].dtype.kind not in ("iu" if name == SLOW_UPDATES else "f"):
+            raise UserError(f"{name}: its dtype {variables[name].dtype} is not the right one")
     dtype = np.dtype(agent.param_dtype)
     tree = jax.tree_util.tree_map_with_path(
-        lambda path, _: np.asarray(named[upstream_name(_keys(path))], dtype), tree
+        lambda path, _: np.asarray(variables[upstream_name(_keys(path))], dtype), tree
     )
     slow = tree.pop("slow_critic")
-    scale: Any = [np.asarray(named[f"{SCALE}/{k}/value"], dtype) for k in ("low", "high")]
+    scale: Any = [np.asarray(variables[f"{SCALE}/{k}/value"], dtype) for k in ("low", "high")]
     balance = jax.tree.map(np.asarray, agent.balancer.init()[1])
     if "started" in balance:
         balance["started"] = np.asarray(True)  # With what is imported.
@@ -163,7 +163,7 @@ def import_params(agent: Agent, named: Mapping[str, np.ndarray], seed: int = 0) 
         "balance": balance,
         # Adam starts from zeros.
         "opt": jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes.opt),
-        "updates": np.asarray(named[SLOW_UPDATES], np.int32),
+        "updates": np.asarray(variables[SLOW_UPDATES], np.int32),
         "key": np.asarray(jax.random.key_data(jax.random.key(seed, impl="threefry2x32"))),
         "alive": np.asarray(True),
     }
@@ -187,17 +187,17 @@ def import_moments(
     prefix: Path = () if optimizer == "model" else (optimizer,)
 
     def fill(kind: str, tree: Any) -> Any:
-        given = moments[kind]
-        wanted = {upstream_name(prefix + path): leaf for path, leaf in flatten(tree).items()}
-        _check_names(list(wanted), given, idle_harmonizers(wanted))
-        for name, leaf in wanted.items():
-            if given[name].shape != leaf.shape:
+        arrays = moments[kind]
+        expected = {upstream_name(prefix + path): leaf for path, leaf in flatten(tree).items()}
+        _check_names(list(expected), arrays, idle_harmonizers(expected))
+        for name, leaf in expected.items():
+            if arrays[name].shape != leaf.shape:
                 raise UserError(
                     f"{optimizer} optimizer, {kind} of {name}: expected shape {leaf.shape}, "
-                    f"got {given[name].shape}"
+                    f"got {arrays[name].shape}"
                 )
         return jax.tree_util.tree_map_with_path(
-            lambda path, leaf: given[upstream_name(prefix + _keys(path))].astype(leaf.dtype), tree
+            lambda path, leaf: arrays[upstream_name(prefix + _keys(path))].astype(leaf.dtype), tree
         )
 
     chain = tuple(
@@ -224,13 +224,13 @@ def idle_harmonizers(used: Iterable[str]) -> list[str]:
     return idle if len(idle) < len(every) else []
 
 
-def _shapes(agent: Agent, named: Mapping[str, Any]) -> TrainState:
+def _shapes(agent: Agent, variables: Mapping[str, Any]) -> TrainState:
     """Shapes of the agent's train state, computed without allocating it."""
     c = agent.config.agent
     coders = (c.encoder.mlp_layers, c.decoder.mlp_layers)
     layers = max(c.reward_head.layers, c.cont_head.layers, c.actor.layers, c.critic.layers, *coders)
-    if layers > len(named):
-        raise UserError(f"{layers} layers are configured, but there are {len(named)} variables")
+    if layers > len(variables):
+        raise UserError(f"{layers} layers are configured, but there are {len(variables)} variables")
     try:
         return jax.eval_shape(agent.init, jax.ShapeDtypeStruct((2,), np.uint32))
     except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
@@ -241,9 +241,9 @@ def _keys(path: Any) -> Path:
     return tuple(str(key.key) for key in path)
 
 
-def _check_names(expected: list[str], named: Mapping[str, Any], idle: list[str]) -> None:
-    missing = sorted(set(expected) - set(named))
-    surplus = sorted(set(named) - set(expected) - set(UNUSED) - set(idle))
+def _check_names(expected: list[str], variables: Mapping[str, Any], idle: list[str]) -> None:
+    missing = sorted(set(expected) - set(variables))
+    surplus = sorted(set(variables) - set(expected) - set(UNUSED) - set(idle))
     if not missing and not surplus:
         return
     parts = []

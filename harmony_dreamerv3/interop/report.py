@@ -74,10 +74,10 @@ def show(title: str, rows: list[Row]) -> str:
     for row in rows:
         verdict = "ok" if row.ok else f"FAIL {row.note}".rstrip()
         lines.append(f"{row.name:<{width}}  {row.max_abs:9.2e}  {row.max_rel:9.2e}  {verdict}")
-    failed = sorted((row for row in rows if not row.ok), key=lambda row: -row.max_rel)
+    failures = sorted((row for row in rows if not row.ok), key=lambda row: -row.max_rel)
     verdict = "all within tolerance"
-    if failed:
-        names = ", ".join(row.name for row in failed[:5])
-        verdict = f"{len(failed)} outside tolerance; the worst: {names}"
+    if failures:
+        names = ", ".join(row.name for row in failures[:5])
+        verdict = f"{len(failures)} outside tolerance; the worst: {names}"
     lines.append(f"{len(rows)} tensors compared, {verdict}\n")
     return "\n".join(lines)

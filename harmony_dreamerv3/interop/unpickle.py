@@ -65,19 +65,19 @@ class _Unpickler(pickle.Unpickler):
         if len(module) + len(name) > MAX_NAME:
             raise UserError(f"it refers to a name of more than {MAX_NAME} characters")
         package, _, last = module.rpartition(".")
-        found: Any = self._plain.get((module, name))
+        stand_in: Any = self._plain.get((module, name))
         if package in ("numpy.core", "numpy._core"):
-            found = self._numpy.get(f"{last}.{name}")
+            stand_in = self._numpy.get(f"{last}.{name}")
         elif _OPTAX.fullmatch(module) and _STATE.fullmatch(name):
             if name not in self._states:
                 self._states[name] = state_class(name, self._budget)
-            found = self._states[name]
-        if found is None:
+            stand_in = self._states[name]
+        if stand_in is None:
             raise UserError(
                 f"it refers to {module}.{name}, which is not read: only NumPy arrays, plain "
                 "containers and states of optax are"
             )
-        return found
+        return stand_in
 
 
 class _Bounded(io.BytesIO):
@@ -135,7 +135,7 @@ def _scan(data: bytes) -> None:
 
 def _finish(value: Any) -> Any:
     """Replaces placeholders by their arrays; each object is visited once."""
-    seen: dict[int, Any] = {}
+    copies: dict[int, Any] = {}
 
     def visit(item: Any, depth: int) -> Any:
         if depth > 50:
@@ -144,15 +144,15 @@ def _finish(value: Any) -> Any:
             return item.array
         if not isinstance(item, dict | list | tuple):
             return None if isinstance(item, DType | Call | type) else item
-        if id(item) not in seen:
-            seen[id(item)] = None  # Ends cycles.
+        if id(item) not in copies:
+            copies[id(item)] = None  # Ends cycles.
             if isinstance(item, dict):
-                done: Any = {k: visit(v, depth + 1) for k, v in item.items()}
+                copy: Any = {k: visit(v, depth + 1) for k, v in item.items()}
             elif isinstance(item, InertState):
-                done = type(item)(*(visit(v, depth + 1) for v in item))
+                copy = type(item)(*(visit(v, depth + 1) for v in item))
             else:
-                done = type(item)(visit(v, depth + 1) for v in item)
-            seen[id(item)] = done
-        return seen[id(item)]
+                copy = type(item)(visit(v, depth + 1) for v in item)
+            copies[id(item)] = copy
+        return copies[id(item)]
 
     return visit(value, 0)

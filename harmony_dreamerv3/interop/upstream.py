@@ -74,8 +74,8 @@ def translate(names: Sequence[str], theirs: Mapping[str, Any]) -> Flat:
     """
     flat = resolve(names, theirs)
     for key, value in tables()["fixed"].items():
-        given = overrides.convert(flat[key], value, key)
-        if given != (tuple(value) if isinstance(value, list) else value):
+        choice = overrides.convert(flat[key], value, key)
+        if choice != (tuple(value) if isinstance(value, list) else value):
             raise UserError(f"{key}: only {value!r} is implemented here, got {flat[key]!r}")
     ours = {key: flat[key] for key in tables()["same"]}
     frees = [overrides.convert(flat[key], 1.0, key) for key in FREE_NATS]
