@@ -12,7 +12,7 @@ import numpy as np
 
 from embodied.core.errors import UserError
 from scores.read import BadFile, read_jsonl
-from scores.style import COLORS, GREY, LINES, log_axis, new_figure, styled
+from scores.style import COLORS, GREY, LINES, log_axis, new_figure, styled, thousands
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +22,10 @@ KEY = re.compile(
     r"train/(?:balance/(loss|weight|weighted|log_sigma|log_sigma_star)|(grad_share))/(.+)"
 )
 FIRST = ("observation", "reward", "dynamics")  # these look the same in every figure
+START: dict[str, Any] = {
+    "marker": "o", "markersize": 4, "markerfacecolor": "white", "linestyle": ""
+}  # fmt: skip
+END: dict[str, Any] = {"marker": "o", "markersize": 5, "linestyle": ""}
 MAX_POINTS = 1000  # more than the figure has pixels for
 Series = tuple[np.ndarray, np.ndarray]  # agent steps [N], values [N], both float64
 Record = Mapping[str, Mapping[str, Series]]  # kind -> task -> series
@@ -58,9 +62,8 @@ def read_balance(run: Path) -> dict[str, dict[str, Series]]:
     except BadFile as error:
         raise UserError(f"{file}: {error}") from error
     if "loss" not in points or "weight" not in points:
-        raise UserError(
-            f"{file}: holds no train/balance/loss/<task> and train/balance/weight/<task>"
-        )
+        wanted = "train/balance/loss/<task> and train/balance/weight/<task>"
+        raise UserError(f"{file}: holds no {wanted}")
     return {
         kind: {task: _thin(np.array(rows, np.float64)) for task, rows in tasks.items()}
         for kind, tasks in points.items()
@@ -122,7 +125,7 @@ def _over_time(
 ) -> None:
     axes.set_title(title)
     axes.set_xlabel("Agent steps")
-    axes.xaxis.set_major_formatter(lambda value, _: _short(value))
+    axes.xaxis.set_major_formatter(lambda value, _: thousands(value))
     axes.locator_params(axis="x", nbins=5)
     shown = {task: tasks[task] for task in looks if task in tasks}
     for task, (steps, values) in shown.items():
@@ -142,12 +145,12 @@ def _over_time(
 
 def _distance(record: Record) -> dict[str, Series]:
     """Returns σ/σ* for each task that has both."""
-    found = {}
-    for task, (steps, logs) in record.get("log_sigma", {}).items():
-        stars = record.get("log_sigma_star", {}).get(task)
-        if stars is not None and len(stars[1]) == len(logs):
-            found[task] = steps, np.exp(logs - stars[1])
-    return found
+    stars = record.get("log_sigma_star", {})
+    return {
+        task: (steps, np.exp(logs - stars[task][1]))
+        for task, (steps, logs) in record.get("log_sigma", {}).items()
+        if task in stars and len(stars[task][1]) == len(logs)
+    }
 
 
 def _weight_against_loss(axes: Axes, record: Record, looks: Mapping[str, Any]) -> None:
@@ -168,12 +171,10 @@ def _weight_against_loss(axes: Axes, record: Record, looks: Mapping[str, Any]) -
             continue
         loss, weight = _smooth(loss), _smooth(weight)
         axes.plot(loss, weight, linewidth=1.2, alpha=0.6, **look)
-        axes.plot(
-            loss[:1], weight[:1], "o", markersize=4, markerfacecolor="white", color=look["color"]
-        )
-        axes.plot(loss[-1:], weight[-1:], "o", markersize=5, color=look["color"])
-    axes.plot([], [], "o", markersize=4, markerfacecolor="white", color=GREY, label="start")
-    axes.plot([], [], "o", markersize=5, color=GREY, label="end")
+        axes.plot(loss[:1], weight[:1], color=look["color"], **START)
+        axes.plot(loss[-1:], weight[-1:], color=look["color"], **END)
+    axes.plot([], [], color=GREY, label="start", **START)
+    axes.plot([], [], color=GREY, label="end", **END)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.legend(fontsize=7, loc="upper right")
@@ -199,10 +200,6 @@ def _smooth(values: np.ndarray) -> np.ndarray:
     seen = count[high] - count[low]
     mean = (total[high] - total[low]) / np.maximum(seen, 1)
     return np.where(seen > 0, mean, np.nan)
-
-
-def _short(value: float) -> str:
-    return f"{value / 1000:g}K" if abs(value) >= 1000 else f"{value:g}"
 
 
 def _number(value: Any) -> bool:

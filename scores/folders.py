@@ -13,7 +13,17 @@ from scores import names
 from scores.formats import NOTHING, Reading, seed_of
 from scores.names import normalise
 from scores.read import MAX_POINTS, BadFile, read_events, read_jsonl
-from scores.records import EMPTY, UNKNOWN, Problem, Run, Series, evaluations, problems_of, series
+from scores.records import (
+    EMPTY,
+    MAX_VALUE,
+    UNKNOWN,
+    Problem,
+    Run,
+    Series,
+    evaluations,
+    problems_of,
+    series,
+)  # fmt: skip
 
 RECORDS = ("episodes.jsonl", "scores.jsonl", "metrics.jsonl")
 EVENTS = "events.out.tfevents."
@@ -145,68 +155,70 @@ def _game(task: str, config: Mapping[str, str]) -> str:
     return f"{game} ({', '.join(foreign)})" if foreign else game
 
 
-class _Points:
-    """Collects the points of one kind; what a record lacks or has wrong is counted."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.frames: list[Any] = []
-        self.scores: list[Any] = []
-
-    def add(self, frame: Any, score: Any) -> None:
-        if len(self.frames) >= MAX_POINTS:
-            raise BadFile(f"more than {MAX_POINTS} points; the rest is left out")
-        self.frames.append(frame)
-        self.scores.append(score)
-
-    def series(self, complaints: dict[str, None], episodes: int, factor: float = 1) -> Series:
-        points, complaint = series(self.frames, self.scores, episodes)
-        if complaint:
-            complaints[f"{self.name}: {complaint}"] = None
-        return dataclasses.replace(points, frames=points.frames * factor)
+Points = dict[str, tuple[list, list]]  # of each kind or key: frames or steps, and scores
 
 
-def _episodes(file: Path, run: Run, config: Mapping[str, str], complaints: dict[str, None]) -> Run:
+def _collect(points: Points, key: str, frame: Any, score: Any) -> None:
+    frames, scores = points.setdefault(key, ([], []))
+    if len(frames) >= MAX_POINTS:
+        raise BadFile(f"more than {MAX_POINTS} points; the rest is left out")
+    frames.append(frame)
+    scores.append(score)
+
+
+def _curve(
+    points: Points, key: str, name: str, episodes: int, factor: float, told: dict[str, None]
+) -> Series:
+    """Makes the curve of a key, steps times `factor`; what is wrong with it is told."""
+    curve, complaint = series(*points.get(key, ([], [])), episodes)
+    if complaint:
+        told[f"{name}: {complaint}"] = None
+    return dataclasses.replace(curve, frames=curve.frames * factor)
+
+
+def _episodes(file: Path, run: Run, config: Mapping[str, str], told: dict[str, None]) -> Run:
     """Reads our record of episodes; the episodes of one evaluation share their frame."""
-    kinds = {"eval": _Points("evaluation"), "train": _Points("training")}
+    points: Points = {}
     repeat = 0.0  # frames for each agent step
     try:
         for record in read_jsonl(file, '"return"'):
             if isinstance(record, BadFile):
-                complaints[str(record)] = None
-            elif record.get("mode") in kinds:
-                kinds[record["mode"]].add(record.get("frame"), record.get("return"))
-                repeat = _ratio(record.get("frame"), record.get("step")) or repeat
+                told[str(record)] = None
+            elif record.get("mode") in ("eval", "train"):
+                frame: Any = record.get("frame")
+                step: Any = record.get("step")
+                _collect(points, record["mode"], frame, record.get("return"))
+                if _positive(frame) and _positive(step):
+                    repeat = frame / step
     except BadFile as error:
-        complaints[str(error)] = None
-    if not any(points.frames for points in kinds.values()):
-        complaints["holds no score"] = None
+        told[str(error)] = None
+    if not points:
+        told["holds no score"] = None
     # An environment that repeats actions inside plays more frames than `env.gym.repeat` says.
-    inside = names.frameskip(run.game) * (_number(config.get("env.gym.repeat")) or 1)
-    factor = inside / repeat if repeat and names.frameskip(run.game) > 1 else 1.0
-    evals = evaluations(kinds["eval"].series(complaints, 1, factor))
+    inside = names.frameskip(run.game)
+    factor = inside * (_number(config.get("env.gym.repeat")) or 1) / repeat if repeat else 1.0
+    factor = factor if inside > 1 else 1.0
     return dataclasses.replace(
         run,
-        evals=evals,
-        trains=kinds["train"].series(complaints, 1, factor),
+        evals=evaluations(_curve(points, "eval", "evaluation", 1, factor, told)),
+        trains=_curve(points, "train", "training", 1, factor, told),
         length=_number(config.get("run.steps")) * repeat * factor,
         overshoot=_number(config.get("run.envs")) * repeat * factor,
     )
 
 
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 < value <= MAX_VALUE
+
+
 def _number(text: str | None) -> float:
     try:
-        return float(text or 0)
+        return min(float(text or 0), MAX_VALUE)
     except ValueError:
         return 0.0
 
 
-def _ratio(frame: Any, step: Any) -> float:
-    usable = all(isinstance(each, int | float) and 0 < each < 1e15 for each in (frame, step))
-    return frame / step if usable else 0.0
-
-
-def _log(logs: list[Path], run: Run, reading: Reading, complaints: dict[str, None]) -> Run:
+def _log(logs: list[Path], run: Run, reading: Reading, told: dict[str, None]) -> Run:
     """Reads a log: records of a step and scalars. An evaluation is logged as one number.
 
     The usual names of the scalars, and whether such logs count frames, are in data/names.json.
@@ -217,27 +229,26 @@ def _log(logs: list[Path], run: Run, reading: Reading, complaints: dict[str, Non
         for kind, keys in usual.items()
         for key in keys
     }
-    points: dict[str, _Points] = {}
+    points: Points = {}
     pattern = "|".join(re.escape(f'"{key}"') for key in kinds)
     for file in logs:
         events = file.name.startswith(EVENTS)
         for record in read_events(file) if events else read_jsonl(file, pattern):
             if isinstance(record, BadFile):
-                complaints[str(record)] = None
+                told[str(record)] = None
                 continue
             for key in kinds.keys() & record.keys():
-                points.setdefault(key, _Points(key)).add(record.get("step"), record[key])
+                _collect(points, key, record.get("step"), record[key])
     if not points:
         raise BadFile(f"holds no score; known are {', '.join(kinds)}")
-    curves: dict[str, Series] = {}
+    curves = {"eval": EMPTY, "train": EMPTY}
     for key in (key for key in kinds if key in points):  # the first of a kind counts
         unit, kind = kinds[key]
-        if kind not in curves:
-            factor = reading.factor(unit, run.game, f"steps of {key}", complaints.setdefault)
+        if not len(curves[kind]):
             single = kind == "train" and unit == "frames"  # others log means of episodes
-            curve = points[key].series(complaints, 1 if single else UNKNOWN, factor)
-            curves[kind] = evaluations(curve) if kind == "eval" else curve
-    evals, trains = curves.get("eval", EMPTY), curves.get("train", EMPTY)
+            factor = reading.factor(unit, run.game, f"steps of {key}", told.setdefault)
+            curves[kind] = _curve(points, key, key, 1 if single else UNKNOWN, factor, told)
+    evals, trains = evaluations(curves["eval"]), curves["train"]
     if len(evals) == 1 and not evals.frames[0] and len(trains):
         # SheepRL logs its one test, after training, at step 0.
         evals = dataclasses.replace(evals, frames=trains.frames[-1:])

@@ -71,17 +71,10 @@ def forest(comparison: Comparison) -> Figure:
 def _label(axes: Axes, comparison: Comparison, unit: str) -> None:
     """Writes the verdict above and below which side is whose."""
     axes.set_xlabel(f"Difference in {unit}", labelpad=14)
-    for side, hint in enumerate((f"← {comparison.a} better", f"{comparison.b} better →")):
-        axes.annotate(
-            hint,
-            (side, 0),
-            (0, -18),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            ha=("left", "right")[side],
-            va="top",
-            fontsize=7,
-        )
+    below: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    below |= {"va": "top", "fontsize": 7}
+    axes.annotate(f"← {comparison.a} better", (0, 0), (0, -18), ha="left", **below)
+    axes.annotate(f"{comparison.b} better →", (1, 0), (0, -18), ha="right", **below)
     better = comparison.improvement
     span = f" [{better.low:.2f}, {better.high:.2f}]"
     won = f"\nP(improvement) {better.value:.2f}{span}" if np.isfinite(better.low) else ""

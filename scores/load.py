@@ -12,16 +12,11 @@ from embodied.core.errors import UserError, nearest
 from scores import games
 from scores.folders import EVENTS, find_runs, read_folder
 from scores.formats import NOTHING, Reading, read_file, stem
+from scores.names import data
 from scores.read import MAX_GAMES, MAX_SEEDS
 from scores.records import Problem, Run, printable, problems_of
 
-HELP = (
-    "run folder (or a folder of them, nested; also s3:// and the like), score file (upstream's "
-    "scores.json.gz, HarmonyDream's {steps, score} JSON, {game: [scores]} JSON, CSV), log of other "
-    "code (JSON lines, TensorBoard), or published column paper:NAME (paper:all for those of Table "
-    "2, paper:released for later ones). NAME=SOURCE names the column; SOURCE::METHOD takes one "
-    "method of several"
-)
+HELP = data("arguments")["source"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -29,8 +30,7 @@ ALIASES: Mapping[str, str] = {"last-eval": "final-eval", "best": "best-eval"}
 WINDOW = 10_000  # frames of 'train-window'
 # Of the budget: a run that stops earlier is not finished. The last training episode of a finished
 # one ends up to 108K frames before the budget of Atari 100K.
-REACHED = 0.9
-REACHED_BY_EPISODES = 0.7
+REACHED = {"final-eval": 0.9, "best-eval": 0.9, "last-episode": 0.7, "window-10%": 0.7}
 FEW_EPISODES = 10
 
 FLAGS: Mapping[str, str] = {
@@ -46,7 +46,7 @@ class Column:
 
     Attributes:
       name: heading.
-      protocol: how the scores were made; see `PROTOCOLS`.
+      protocol: how the scores were made; see `REDUCTIONS`.
       games: T canonical names: the 26 in the paper's order, then others.
       seeds: R row names.
       scores: `[R, T]` raw scores; a published column has one row, its means.
@@ -68,16 +68,13 @@ class Column:
 
     def of(self, game: str) -> np.ndarray:
         """Returns the scores of one game, without missing seeds: `[n]`."""
-        if game not in self.games:
-            return np.zeros(0)
-        scores = self.scores[:, list(self.games).index(game)]
+        scores = self.select([game])[:, 0]
         return scores[np.isfinite(scores)]
 
     def select(self, names: Sequence[str]) -> np.ndarray:
         """Returns `[R, len(names)]` scores, NaN for games that the column lacks."""
         place = {game: index for index, game in enumerate(self.games)}
-        blank = np.full((len(self.scores), 1), np.nan)
-        padded = np.concatenate([self.scores, blank], axis=1)
+        padded = np.pad(self.scores, ((0, 0), (0, 1)), constant_values=np.nan)
         return padded[:, [place.get(name, -1) for name in names]]
 
     def flags(self, game: str) -> tuple[str, ...]:
@@ -85,14 +82,12 @@ class Column:
         if self.published or not len(self.of(game)):
             return ()
         counts = self.episodes[:, list(self.games).index(game)]
-        names = []
-        if (counts != UNKNOWN).all() and counts.sum() < FEW_EPISODES:
-            names.append("few-episodes")
-        if len(self.of(game)) < np.isfinite(self.scores).sum(0).max():
-            names.append("few-seeds")
-        if self.protocol == "best-eval":
-            names.append("biased")
-        return tuple(names)
+        doubts = {
+            "few-episodes": bool((counts != UNKNOWN).all()) and counts.sum() < FEW_EPISODES,
+            "few-seeds": len(self.of(game)) < np.isfinite(self.scores).sum(0).max(),
+            "biased": self.protocol == "best-eval",
+        }
+        return tuple(name for name, doubt in doubts.items() if doubt)
 
 
 def columns(
@@ -118,114 +113,105 @@ def columns(
         known = ", ".join(REDUCTIONS)
         raise UserError(f"no protocol {protocol!r}; known: {known}{nearest(protocol, REDUCTIONS)}")
     limits = budgets(groups, frames)
-    return [
-        _published(group.name, group.published, limits)
-        if group.published
-        else _measured(group, protocol, limits, unfinished)
-        for group in groups
-    ]
+    scored = []
+    for group in groups:
+        if (source := group.published) is None:
+            evaluated = any(len(run.evals) for run in group.runs)
+            chosen = protocol or ("final-eval" if evaluated else "train-window")
+            scored.append(_measured(group, chosen, limits, unfinished))
+        else:
+            scores = np.array([list(source.scores.values())], np.float64)
+            what = source.protocol, list(source.scores), [0], scores, np.full(scores.shape, UNKNOWN)
+            notes = [source.source] if source.source else []
+            scored.append(Column(group.name, *what, limits, source, notes))
+    return scored
 
 
-def _published(name: str, source: Published, limits: Mapping[str, float]) -> Column:
-    scores = np.array([list(source.scores.values())], np.float64)
-    unknown = np.full(scores.shape, UNKNOWN)
-    notes = [source.source] if source.source else []
-    return Column(
-        name, source.protocol, list(source.scores), [0], scores, unknown, limits, source, notes
-    )
-
-
-def _measured(
-    group: Group, protocol: str | None, limits: Mapping[str, float], unfinished: bool
-) -> Column:
-    evaluated = any(len(run.evals) for run in group.runs)
-    chosen = protocol or ("final-eval" if evaluated else "train-window")
+def _measured(group: Group, protocol: str, limits: Mapping[str, float], unfinished: bool) -> Column:
     present = {run.game for run in group.runs}
     names = [game for game in games.atari100k() if game in present]
     names += sorted(present - set(names))
     seeds = sorted({run.seed for run in group.runs}, key=lambda seed: (str(type(seed)), seed))
     scores = np.full((len(seeds), len(names)), np.nan)
     episodes = np.zeros(scores.shape, np.int64)
-    remarks: dict[str, dict[str, list]] = {}  # remark -> game -> seeds
-    row = {seed: index for index, seed in enumerate(seeds)}
-    place = {game: index for index, game in enumerate(names)}
+    remarks: dict[str, dict[str, list]] = defaultdict(lambda: defaultdict(list))
     binned = False
     for run in group.runs:
-        points, remark = _points(run, chosen, limits.get(run.game, 0.0), unfinished)
+        points, remark = _points(run, protocol, limits.get(run.game, 0.0), unfinished)
         if remark:
-            remarks.setdefault(remark, {}).setdefault(run.game, []).append(run.seed)
+            remarks[remark][run.game].append(run.seed)
         if len(points):
-            where = row[run.seed], place[run.game]
+            where = seeds.index(run.seed), names.index(run.game)
             scores[where] = points.scores.mean()
             known = (points.episodes != UNKNOWN).all()
             episodes[where] = points.episodes.sum() if known else UNKNOWN
-            binned |= "eval" not in chosen and not known
-    notes = []
-    for remark, runs in remarks.items():
-        listed = (f"{games.title(game)} ({_listed(numbers)})" for game, numbers in runs.items())
-        notes.append(f"{remark}: {', '.join(listed)}")
+            binned |= "eval" not in protocol and not known
+    notes = [f"{remark}: {_listed(runs)}" for remark, runs in remarks.items()]
     if any("no score, stops" in remark for remark in remarks):
         notes.append("--frames N scores every run at N frames, --allow-unfinished where it stands")
     if binned:
         notes.append("bins of training episodes: their number is not known")
     notes += _cut(group, limits)
-    return Column(group.name, chosen, names, seeds, scores, episodes, limits, notes=notes)
+    return Column(group.name, protocol, names, seeds, scores, episodes, limits, notes=notes)
+
+
+def _listed(runs: Mapping[str, Sequence[int | str]]) -> str:
+    """Lists runs: `Pong (seed 1), Hero (seeds 0, 2)`."""
+    return ", ".join(
+        f"{games.title(game)} (seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))})"
+        for game, seeds in runs.items()
+    )
 
 
 def _cut(group: Group, limits: Mapping[str, float]) -> list[str]:
-    """Says which runs are scored long before their end, outside of Atari 100K."""
-    ends: dict[tuple[float, float], dict[str, None]] = {}
+    """Says which runs are scored long before their end, but for somewhat long ones of Atari."""
+    ends: dict[tuple[float, float], dict[str, None]] = defaultdict(dict)
     for run in group.runs:
         frame = limits.get(run.game, 0.0)
         atari = run.game in games.atari100k() and run.reach <= 2 * frame
-        if run.reach * REACHED > frame and not atari:
-            ends.setdefault((run.reach, frame), {})[games.title(run.game)] = None
+        if run.reach * 0.9 > frame and not atari:
+            ends[run.reach, frame][games.title(run.game)] = None
     return [
         f"runs of {reach:,.0f} frames scored at {frame:,.0f}: {', '.join(titles)}"
         for (reach, frame), titles in ends.items()
     ][:10]
 
 
-def _listed(seeds: Sequence[int | str]) -> str:
-    return f"seed{'s' * (len(seeds) > 1)} {', '.join(str(seed) for seed in seeds)}"
-
-
 def _points(run: Run, protocol: str, frame: float, unfinished: bool) -> tuple[Series, str]:
     """Returns the points whose mean is a run's score, none if it has no score, and a remark."""
-    last = slice(-1, None)
-    if "eval" in protocol:
-        points = run.evals if run.final else run.evals.upto(frame + slack(run, frame))
-        reached, absent = REACHED, "no evaluation"
-    else:
-        points = run.trains if run.final else run.trains.upto(frame)
-        reached = 0.0 if protocol == "train-window" else REACHED_BY_EPISODES
-        absent = "no training episode in the window"
+    evaluated = "eval" in protocol
+    late = slack(run, frame)
+    points = run.evals if evaluated else run.trains
+    if not run.final:
+        points = points.upto(frame + late if evaluated else frame)
+    absent = "no evaluation" if evaluated else "no training episode in the window"
     if not len(points) or run.final:
         return points, "" if len(points) else f"no score, {absent}"
+    last, nothing = points.take(slice(-1, None)), points.take(slice(0))
     end = float(points.frames[-1])
     where = f"at {end:,.0f} of {frame:,.0f} frames"
     remark = ""
-    if end < reached * frame:
+    if end < REACHED.get(protocol, 0.0) * frame:
         if not unfinished:
-            return points.take(slice(0)), f"no score, stops {where}"
+            return nothing, f"no score, stops {where}"
         remark = f"unfinished, stops {where}"
     if protocol == "best-eval":
         best = int(points.scores.argmax())
         return points.take(slice(best, best + 1)), remark
     if protocol == "final-eval":
-        early = end < frame - slack(run, frame) and not remark
-        return points.take(last), f"the last evaluation is {where}" if early else remark
+        early = end < frame - late and not remark
+        return last, f"the last evaluation is {where}" if early else remark
     if protocol == "last-episode":
-        return points.take(last), remark
+        return last, remark
     width = WINDOW if protocol == "train-window" else 0.1 * frame
     window = points.upto(frame, after=frame - width)
     if len(window):
         return window, remark
     if protocol == "window-10%":
-        return points.take(last), remark or "no training episode in the window, used is the last"
+        return last, remark or "no training episode in the window, used is the last"
     if run.width > WINDOW and end >= frame - run.width:
         # A bin that is wider than the window and ends less than its width before the budget.
-        return points.take(last), f"bins of {run.width:,.0f} frames, used is the last"
+        return last, f"bins of {run.width:,.0f} frames, used is the last"
     if unfinished:
         return points.upto(end, after=end - width), f"unfinished, stops {where}"
-    return window, f"no score, {absent}"
+    return nothing, f"no score, {absent}"

@@ -164,9 +164,21 @@ def run_diff(args: argparse.Namespace) -> int:
     return 1 if args.fail_if_worse and comparison.worse else status
 
 
-def _plot(args: argparse.Namespace, out: Path) -> int:
-    from scores import figures
+def run_plot(args: argparse.Namespace) -> int:
+    """Draws the figure of `--kind`."""
+    from scores import balance_plot, figures
 
+    kinds = ("curves", "bars", "profiles", "efficiency", "balance")
+    if args.kind not in kinds:
+        known = ", ".join(kinds)
+        raise UserError(f"no kind {args.kind!r}; known: {known}{nearest(args.kind, kinds)}")
+    out = args.out or Path(f"{args.kind}.png")
+    _check(out)
+    if args.kind == "balance":
+        if len(args.sources) != 1:
+            raise UserError(f"--kind balance draws one run folder, got {len(args.sources)} sources")
+        _draw(out, lambda: balance_plot.balance(Path(args.sources[0])))
+        return 0
     groups, columns, problems = _load(args, args.sources)
     draw: dict[str, Callable[[], Figure]] = {
         "curves": lambda: figures.learning_curves(groups, columns, args.frames, args.band),
@@ -176,32 +188,6 @@ def _plot(args: argparse.Namespace, out: Path) -> int:
     }
     _draw(out, draw[args.kind])
     return _finish(args, problems)
-
-
-def _balance(args: argparse.Namespace, out: Path) -> int:
-    from scores import balance_plot
-
-    if len(args.sources) != 1:
-        raise UserError(f"--kind balance draws one run folder, got {len(args.sources)} sources")
-    _draw(out, lambda: balance_plot.balance(Path(args.sources[0])))
-    return 0
-
-
-# What `plot --kind` knows.
-KINDS: dict[str, Callable[[argparse.Namespace, Path], int]] = {
-    **dict.fromkeys(("curves", "bars", "profiles", "efficiency"), _plot),
-    "balance": _balance,
-}
-
-
-def run_plot(args: argparse.Namespace) -> int:
-    """Draws the figure of `--kind`."""
-    if args.kind not in KINDS:
-        known = ", ".join(KINDS)
-        raise UserError(f"no kind {args.kind!r}; known: {known}{nearest(args.kind, KINDS)}")
-    out = args.out or Path(f"{args.kind}.png")
-    _check(out)
-    return KINDS[args.kind](args, out)
 
 
 def run_place(args: argparse.Namespace) -> int:
@@ -243,6 +229,6 @@ RUNS: dict[str, Callable[[argparse.Namespace], int]] = {
     "report": run_report,
 }
 VERBS = {
-    name: Verb(arguments.VERBS[name][0]["help"], functools.partial(arguments.fill, verb=name), run)
+    name: Verb(arguments.summary(name), functools.partial(arguments.fill, verb=name), run)
     for name, run in RUNS.items()
 }

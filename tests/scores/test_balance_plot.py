@@ -75,6 +75,15 @@ def test_the_panels_show_the_record(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("share", "scale"), [(0.25, "linear"), (0.002, "log")])
+def test_small_shares_are_on_a_logarithmic_axis(tmp_path, share, scale):
+    rows = [row | {"train/grad_share/reward": share} for row in harmony_rows()]
+    axes = balance(write(tmp_path / "run", rows)).axes[4]
+    assert axes.get_yscale() == scale
+    low, high = axes.get_ylim()
+    assert low < share < high == 1
+
+
 def test_the_curve_of_fig_4():
     # L = 0.5: 2 / (0.5 + sqrt(0.25 + 2)) = 1; L = 2: 2 / (2 + sqrt(12)) = 0.3660254.
     loss = np.array([0.5, 2.0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from embodied.core.errors import UserError
-from scores import compare, figures, forest, games, load, protocol, style, table
+from scores import figures, games, load, protocol, table
 
 
 @pytest.fixture
@@ -56,38 +56,38 @@ def test_bars_show_every_column(loaded):
     assert "needs single runs" in texts(figure)
 
 
-def test_forest_has_a_row_a_game_and_one_for_all(loaded):
-    _, (_, first, second) = loaded
-    axes = forest.forest(compare.compare(first, second)).axes[0]
-    labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert len(labels) == 8
-    assert labels[-1] == "IQM, all games"
-    assert axes.get_title().startswith("second against first: ")
+def test_bars_label_their_axes_and_hold_every_interval(write_harmony):
+    paths = [
+        write_harmony("low.json", {"pong": [-25, -22, -24], "boxing": [-10, -3, -8]}),
+        write_harmony("high.json", {"pong": [10, 12, 18], "boxing": [30, 50, 8]}),
+    ]
+    groups, _ = load.load([str(path) for path in paths])
+    scores = table.build(protocol.columns(groups))
+    axes = figures.bars(scores).axes
+    assert axes[0].get_ylabel() == "Method"
+    for each, key in zip(axes, table.TITLES):
+        low, high = each.get_xlim()
+        assert each.get_xlabel()
+        for name in ("low", "high"):
+            estimate = scores.entries[key, name].estimate
+            assert low < estimate.low <= estimate.high < high
 
 
-@pytest.mark.parametrize("suffix", style.FORMATS)
-def test_saved_files_are_of_their_format_and_repeat(loaded, tmp_path, suffix):
-    path = tmp_path / f"figure{suffix}"
-    data = []
-    for _ in range(2):
-        style.save(figures.profiles(loaded[1]), path)
-        data.append(path.read_bytes())
-    assert (
-        data[0][:200]
-        .lstrip()
-        .startswith({".png": b"\x89PNG", ".pdf": b"%PDF"}.get(suffix, b"<?xml"))
-    )
-    assert data[0] == data[1]
+@pytest.mark.parametrize(("seeds", "text"), [(1, "one seed each"), (3, "standard deviation")])
+def test_one_seed_has_no_deviation(write_harmony, seeds, text):
+    path = write_harmony("a.json", {"pong": [1, 2, 3][:seeds], "catch": [1, 2, 3][:seeds]})
+    groups, _ = load.load([str(path)])
+    figure = figures.learning_curves(groups, protocol.columns(groups), None, "sd")
+    assert text in figure.get_supxlabel()
 
 
-def test_what_cannot_be_drawn_or_written_is_the_users_error(tmp_path):
+def test_what_cannot_be_drawn_is_the_users_error(write_run):
     groups, _ = load.load(["paper:iris"])
     columns = protocol.columns(groups)
     with pytest.raises(UserError, match="final scores only"):
         figures.learning_curves(groups, columns, None, "sd")
     with pytest.raises(UserError, match="scores per seed"):
         figures.profiles(columns)
-    with pytest.raises(UserError, match=r"ends in \.png, \.svg, \.pdf"):
-        style.check(tmp_path / "a.jpg")
-    with pytest.raises(UserError, match="there is no folder"):
-        style.check(tmp_path / "no" / "a.png")
+    groups, _ = load.load([str(write_run("a", "catch", evals={4: [1]}))])
+    with pytest.raises(UserError, match="games with a human score"):
+        figures.bars(table.build(protocol.columns(groups)))

@@ -9,8 +9,6 @@ import sys
 
 import pytest
 
-from embodied.core.errors import UserError
-from scores import verbs
 from scores.__main__ import main
 
 
@@ -145,17 +143,6 @@ def test_warnings_alike_are_joined(write_run, capsys, tmp_path):
         "line 2 is not a JSON object (cut short?) (and 2 more files alike)"
         in capsys.readouterr().err
     )
-
-
-def test_other_kinds_of_figures_can_be_added(monkeypatch, capsys):
-    monkeypatch.setitem(
-        verbs.KINDS,
-        "balance",
-        lambda args, out: 7 if (args.sources, out.name) == (["x"], "balance.png") else 0,
-    )
-    assert main(["plot", "x", "--kind", "balance"]) == 7
-    with pytest.raises(UserError, match="balance"):
-        verbs.run_plot(type("Args", (), {"kind": "other"}))
 
 
 def test_works_without_jax_matplotlib_and_scipy():
