@@ -18,7 +18,7 @@ from embodied.records.run_records import FILES, Records
 from embodied.run.config import RunConfig
 from embodied.run.evaluation import evaluate_policy
 from embodied.run.member_state import MemberState
-from embodied.run.reporter import evaluation_lines
+from embodied.run.reporter import evaluation_lines, limit_note
 from embodied.run.setup import MakeEnv, require
 from embodied.run.signals import StopFlag
 
@@ -67,6 +67,8 @@ def evaluate(
             make_eval_env, learner, None, seeds, members, step, run, lambda: bool(stop)
         )
     require(outcome.errors, seeds)
+    if outcome.limited:
+        say(limit_note(run))
     results = []
     for n, logdir in enumerate(logdirs):
         target = logdir / folder

@@ -32,6 +32,7 @@ class Outcome:
       errors: of the members whose environment failed; they have no result.
       repeat: frames for each agent step.
       cut: it was asked to stop before all episodes had ended.
+      limited: an episode was ended by `run.episode_limit`.
     """
 
     episodes: dict[int, list[Episode]]
@@ -39,6 +40,7 @@ class Outcome:
     errors: dict[int, Exception]
     repeat: int
     cut: bool = False
+    limited: bool = False
 
 
 def quotas(episodes: int, rows: int) -> np.ndarray:
@@ -153,6 +155,7 @@ def _play(
         stepped = driver.step(actions, left > 0)
         camera.shoot(driver, left[:, 0] == quota[0])
         outcome.errors.update(stepped.errors)
+        outcome.limited |= stepped.limited
         for episode in stepped.episodes:
             outcome.episodes[episode.member].append(episode)
             left[episode.member, episode.row] -= 1

@@ -89,6 +89,8 @@ class Loop:
         for member in state.active:
             member.replay.insert({key: value[member.index] for key, value in data.items()})
         state.step += self._run.envs
+        if stepped.limited:
+            self._reporter.limited()
         for episode in stepped.episodes:
             self._reporter.episode(episode)
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from embodied.core.learner import Arrays
 from embodied.records.logger import Logger
-from embodied.records.progress import Progress
+from embodied.records.progress import Progress, say
 from embodied.records.timer import Timer
+from embodied.run.config import RunConfig
 from embodied.run.evaluation import Outcome
 from embodied.run.member import Member
 from embodied.run.setup import Setup
@@ -28,7 +29,8 @@ class Reporter:
     """
 
     def __init__(self, setup: Setup, state: RunState, timer: Timer) -> None:
-        self._state, self._timer = state, timer
+        self._state, self._timer, self._run = state, timer, setup.run
+        self._limited = False  # Whether it was said that episodes are cut.
         self._progress = Progress(setup.run.steps)
         self._shown = (state.step, state.updates)  # At the last progress line.
         for member in state.members:
@@ -99,6 +101,8 @@ class Reporter:
           step: agent step of the evaluated policy.
           updates: updates of the evaluated policy.
         """
+        if outcome.limited:
+            self.limited()
         counts = self._counts(step, updates)
         for member in self._state.active:
             episodes = outcome.episodes.get(member.index, [])
@@ -110,6 +114,12 @@ class Reporter:
             frames = outcome.frames.get(member.index)
             if frames is not None:
                 member.logger.video("eval/episode", frames, step)
+
+    def limited(self) -> None:
+        """Says, the first time, that an episode was cut at `run.episode_limit`."""
+        if not self._limited:
+            self._limited = True
+            say(limit_note(self._run))
 
     def _returns(self) -> str:
         """Returns the last returns as text, the mean over members."""
@@ -128,6 +138,14 @@ class Reporter:
 
     def _counts(self, step: int, updates: int) -> dict[str, int]:
         return {"step": step, "frame": step * self._state.driver.repeat, "updates": updates}
+
+
+def limit_note(run: RunConfig) -> str:
+    """Returns what to say when the first episode is cut."""
+    return (
+        f"warning: an episode did not end within run.episode_limit = {run.episode_limit:,} agent "
+        "steps and was cut, as by a time limit; so will be others (0: no limit)"
+    )
 
 
 def episode_line(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -47,11 +46,13 @@ class Stepped:
       cut: bool [N, E], environments that lost the episode they were in (a restarted process): they
         start another after an observation that was not `is_last`. Such episodes are dropped.
       errors: by member what an environment raised; such a member keeps all its observations.
+      limited: one of the episodes was ended by the driver's limit.
     """
 
     episodes: list[Episode]
     cut: np.ndarray
     errors: dict[int, Exception]
+    limited: bool
 
 
 class Driver:
@@ -102,7 +103,7 @@ class Driver:
         errors = {n: a for (n, *_), a in zip(calls, answers) if isinstance(a, Exception)}
         obs = {key: value.copy() for key, value in self.obs.items()}
         episodes = []
-        cut = np.zeros(active.shape, bool)
+        cut, limited = np.zeros(active.shape, bool), False
         for (n, _, first, rows), answer in zip(calls, answers):
             if n in errors or isinstance(answer, Exception):
                 continue
@@ -111,11 +112,12 @@ class Driver:
             for key, value in answer.items():
                 obs[key][n, places] = value
             for e in places:
-                episode = self._follow(n, e, obs)
+                limited |= self._count(n, e, obs)
+                episode = self._end(n, e, obs)
                 if episode:
                     episodes.append(episode)
         self.obs = obs
-        return Stepped(episodes, cut, errors)
+        return Stepped(episodes, cut, errors, limited)
 
     def reset(self, active: np.ndarray) -> dict[int, Exception]:
         """Takes the first observation of the active environments; returns errors as `step` does.
@@ -208,24 +210,22 @@ class Driver:
 
         return list(self._pool.map(one, calls) if self._pool else map(one, calls))
 
-    def _follow(self, n: int, e: int, obs: Obs) -> Episode | None:
-        """Adds a step to the running episode and returns it when it ended."""
-        reward, success = obs["reward"][n, e], obs.get("success")
+    def _count(self, n: int, e: int, obs: Obs) -> bool:
+        """Adds a step to the running episode; returns whether the limit ends it."""
         if obs["is_first"][n, e]:
             self._totals[n, e] = self._lengths[n, e] = self._success[n, e] = 0
         else:
-            self._totals[n, e] += reward
+            self._totals[n, e] += obs["reward"][n, e]
             self._lengths[n, e] += 1
-        if success is not None:
-            self._success[n, e] |= bool(np.any(success[n, e] > 0))
-        if self._lengths[n, e] == self._limit > 0 and not obs["is_last"][n, e]:
-            obs["is_last"][n, e] = True
-            warnings.warn(
-                f"an episode was cut after run.episode_limit = {self._limit:,} agent steps, as by "
-                "a time limit, and further ones will be, without a word; 0 for no limit",
-                RuntimeWarning,
-                stacklevel=3,
-            )
+        if "success" in obs:
+            self._success[n, e] |= bool(np.any(obs["success"][n, e] > 0))
+        if self._lengths[n, e] != self._limit or not self._limit or obs["is_last"][n, e]:
+            return False
+        obs["is_last"][n, e] = True
+        return True
+
+    def _end(self, n: int, e: int, obs: Obs) -> Episode | None:
+        """Returns the episode that this step has ended, if any."""
         if not obs["is_last"][n, e]:
             return None
         logs = {
@@ -239,6 +239,6 @@ class Driver:
             float(self._totals[n, e]),
             int(self._lengths[n, e]),
             bool(obs["is_terminal"][n, e]),
-            None if success is None else bool(self._success[n, e]),
+            bool(self._success[n, e]) if "success" in obs else None,
             logs,
         )

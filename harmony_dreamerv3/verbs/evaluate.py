@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import signal
 from pathlib import Path
 
 from embodied.core.errors import UserError
@@ -18,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluates and prints each return."""
+    """Evaluates and prints each return; after Ctrl-C or SIGTERM those that there are."""
     import embodied.run
     from harmony_dreamerv3.config import environments, folder
     from harmony_dreamerv3.runtime import devices
@@ -39,5 +40,7 @@ def run(args: argparse.Namespace) -> int:
         make_env = environments.maker(config)
         spaces = environments.spaces(make_env)
         learner = Runtime(config, spaces.obs, spaces.act, [config.seed])
-        embodied.run.evaluate(learner, make_env, [args.logdir], [config.seed], settings)
-    return summary.evaluation(args.logdir / "eval")
+        done = embodied.run.evaluate(learner, make_env, [args.logdir], [config.seed], settings)
+    cut = done["cut"]
+    summary.evaluation(args.logdir / "eval", cut and (cut, settings.eval_eps))
+    return 128 + signal.Signals[cut] if cut else 0

@@ -62,14 +62,25 @@ def describe(folder: Path, config: Config, repeat: int) -> str:
     return "\n".join(lines)
 
 
-def evaluation(folder: Path) -> int:
-    """Prints the returns that an evaluation wrote into a folder; returns the exit status 0."""
+def evaluation(folder: Path, cut: tuple[str, int] | None = None) -> None:
+    """Prints the returns that an evaluation wrote into a folder.
+
+    Args:
+      folder: with `episodes.jsonl`.
+      cut: the signal that ended it early, and how many episodes were wanted.
+    """
     values = [line["return"] for line in read_lines(folder / "episodes.jsonl")]
     for index, value in enumerate(values):
         print(f"episode {index}: return {value:g}")
+    if cut:
+        print(
+            f"cut short by {cut[0]} after {len(values)} of {cut[1]} episodes: the short ones end "
+            "first, so this is no fair sample"
+        )
+    if not values:
+        return
     spread = f"standard deviation {np.std(values):.4g}, n = {len(values)}"
     print(f"mean {np.mean(values):.4g}, median {np.median(values):.4g}, {spread}; {folder}")
-    return 0
 
 
 def _returns(label: str, values: list[float], where: str) -> list[str]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
+import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -236,3 +239,56 @@ def test_spare_cores_leave_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert spare_cores() == 7
     monkeypatch.setattr(os, "cpu_count", lambda: 128)
     assert spare_cores() == 16
+
+
+class Interrupting(FakeLearner):
+    """Gets Ctrl-C at one of its actions."""
+
+    left = 9
+
+    def act(self, *args: Any, **kwargs: Any) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGINT)
+        return super().act(*args, **kwargs)
+
+
+def test_the_eval_verb_keeps_what_is_done_at_ctrl_c(tmp_path: Path) -> None:
+    train_eval(learner(3), make_env, None, [tmp_path], [3], RUN, 2, 4)
+    whole = evaluate(learner(3), make_env, [tmp_path], [3], RUN)
+    wanted = (tmp_path / "eval" / "episodes.jsonl").read_text().splitlines()
+    assert whole["cut"] is None and len(wanted) == 7
+    agent = Interrupting([3], make_env(0, 0, 0).act_space["action"])
+    result = evaluate(agent, make_env, [tmp_path], [3], RUN)
+    assert result["cut"] == "SIGINT"
+    lines = [
+        json.loads(line) for line in (tmp_path / "eval/episodes.jsonl").read_text().splitlines()
+    ]
+    assert 0 < len(lines) < 7 and all(line.pop("cut") is True for line in lines)
+    returns = [json.loads(line)["return"] for line in wanted]
+    assert all(line["return"] in returns for line in lines)
+    (metrics,) = (tmp_path / "eval" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(metrics)["cut"] is True
+
+
+def test_an_evaluation_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = iter(range(0, 10**6, 11))
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    evaluate_policy(make_env, learner(1), None, [1], [0], 40, RUN)
+    said = capsys.readouterr().out.splitlines()
+    # A word after three times eleven seconds; episodes have six steps at most.
+    assert re.fullmatch(r"evaluating: \d of 7 episodes, agent step 3", said[0])
+    assert re.fullmatch(r"evaluating: \d of 7 episodes, agent step 6", said[1])
+
+
+def endless(member: int, index: int, seed: int) -> Env:
+    return embodied.envs.make("dummy_disc", seed, {"size": 8, "length": 10**6, "death": 0.0})
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_environments_that_never_end_are_cut(processes: int) -> None:
+    run = dataclasses.replace(RUN, eval_processes=processes, episode_limit=11)
+    outcome = evaluate_policy(endless, learner(1), None, [1], [0], 40, run)
+    assert outcome.limited and [episode.length for episode in outcome.episodes[0]] == [11] * 7

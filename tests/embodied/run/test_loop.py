@@ -91,3 +91,17 @@ def test_stored_actions_are_zero_where_an_episode_ends(task: str, tmp_path: Path
     )
     assert last.any() and not actions[last].any()
     assert np.abs(actions[~last]).sum(-1).all()
+
+
+def test_training_on_an_environment_that_never_ends(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def endless(member: int, index: int, seed: int) -> Env:
+        return embodied.envs.make("dummy_disc", seed, {"size": 8, "length": 10**6, "death": 0.0})
+
+    # 60 steps of each row hold 7 episodes and their resets.
+    train(tmp_path, env=endless, eval_env=endless, episode_limit=7)
+    assert capsys.readouterr().out.count("within run.episode_limit = 7 agent steps") == 1
+    episodes = lines(tmp_path / "episodes.jsonl")
+    assert {line["length"] for line in episodes} == {7} and len(episodes) == 2 * 7 + 2 * 5
+    assert not any(line["terminated"] for line in episodes)

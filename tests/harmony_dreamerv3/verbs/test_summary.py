@@ -42,6 +42,17 @@ def test_evaluation_prints_each_return(tmp_path: Path, capsys: pytest.CaptureFix
     write(tmp_path / "episodes.jsonl", [{"return": 1.0}, {"return": 2.0}])
     with (tmp_path / "episodes.jsonl").open("a") as file:
         file.write('{"return": 3')  # a line that was being written
-    assert summary.evaluation(tmp_path) == 0
+    summary.evaluation(tmp_path)
     out = capsys.readouterr().out
     assert "mean 1.5, median 1.5, standard deviation 0.5, n = 2" in out
+
+
+def test_an_evaluation_that_was_cut_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "episodes.jsonl", [{"return": 1.0}, {"return": 2.0}])
+    summary.evaluation(tmp_path, ("SIGINT", 10))
+    assert "cut short by SIGINT after 2 of 10 episodes" in capsys.readouterr().out
+    write(tmp_path / "episodes.jsonl", [])
+    summary.evaluation(tmp_path, ("SIGINT", 10))
+    assert capsys.readouterr().out.startswith("cut short by SIGINT after 0 of 10 episodes")
