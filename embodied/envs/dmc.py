@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,8 @@ from embodied.envs._tools import physics
 from embodied.envs._tools import state as states
 from embodied.envs._tools.gl import GL_HELP, default_backend
 
+_patching = threading.Lock()
+Assets = dict[str, Any]
 INSTALL = "harmony-dreamerv3[dmc]"
 _CAMERAS = {"quadruped": 2}  # Domains whose first camera does not follow the body.
 
@@ -50,6 +54,11 @@ def tasks() -> tuple[str, ...]:
     return ()
 
 
+def installed() -> tuple[str, ...]:
+    """Returns the tasks that dm_control has."""
+    return tuple("_".join(name) for name in load_suite(False).ALL_TASKS)
+
+
 def make(task: str, seed: int, options: Options) -> DMC:
     """Returns a task of the suite, such as `walker_walk` or `ball_in_cup_catch`."""
     return DMC(task, seed, options)
@@ -75,6 +84,53 @@ def load_suite(render: bool) -> Any:
         ) from error
 
 
+def find_task(prefix: str, task: str, render: bool) -> tuple[str, str]:
+    """Returns domain and name of a task.
+
+    Args:
+      prefix: of the tasks in messages, such as `dmc`.
+      task: such as `walker_walk`.
+      render: whether images are wanted.
+
+    Raises:
+      UserError: for an unknown task, and as `load_suite` does.
+    """
+    names = {"_".join(name): name for name in load_suite(render).ALL_TASKS}
+    if task not in names:
+        hint = nearest(f"{prefix}_{task}", (f"{prefix}_{name}" for name in names))
+        raise UserError(f"unknown task '{prefix}_{task}'{hint}")
+    return names[task]
+
+
+def load_patched(
+    domain: str, task: str, seed: int, patch: Callable[[Any, Assets], tuple[Any, Assets]]
+) -> Any:
+    """Returns a task of the suite whose model was changed before it was compiled.
+
+    Args:
+      domain: such as `walker`.
+      task: such as `walk`.
+      seed: of the task's initial states.
+      patch: from XML and assets to those that are compiled.
+    """
+    suite = load_suite(False)
+    module: Any = importlib.import_module(f"dm_control.suite.{domain}")
+    original = getattr(module, "get_model_and_assets", None)
+    if original is None:
+        raise UserError(f"the model of the domain {domain} cannot be changed before it is compiled")
+    with _patching:  # The task's constructor finds the function in its module.
+        module.get_model_and_assets = lambda *values, **named: patch(*original(*values, **named))
+        try:
+            return suite.load(domain, task, task_kwargs={"random": seed})
+        finally:
+            module.get_model_and_assets = original
+
+
+def text_of(asset: Any) -> str:
+    """Returns a model's file as text."""
+    return asset.decode() if isinstance(asset, bytes) else str(asset)
+
+
 class DMC:
     """One task of the dm_control suite, with actions rescaled to [-1, 1].
 
@@ -88,19 +144,14 @@ class DMC:
     """
 
     savable = True
+    suite = "dmc"
 
     def __init__(self, task: str, seed: int, options: Options) -> None:
-        suite = load_suite(options.image)
-        names = {"_".join(name): name for name in suite.ALL_TASKS}
-        if task not in names:
-            raise UserError(
-                f"unknown task 'dmc_{task}'{nearest(f'dmc_{task}', (f'dmc_{n}' for n in names))}"
-            )
-        domain, name = names[task]
-        self._name = f"dmc_{task}"
+        self._domain, name = find_task(self.suite, task, options.image)
+        self._name = f"{self.suite}_{task}"
         self._options = options
-        self._camera = options.camera if options.camera >= 0 else _CAMERAS.get(domain, 0)
-        self._env = suite.load(domain, name, task_kwargs={"random": seed})
+        self._camera = options.camera if options.camera >= 0 else _CAMERAS.get(self._domain, 0)
+        self._env = self._load(name, seed)
         cameras = self._env.physics.model.ncam
         if options.image and self._camera >= cameras:
             raise UserError(f"env.dmc.camera {self._camera}: {self._name} has {cameras} cameras")
@@ -126,6 +177,7 @@ class DMC:
         """Holds one action for `repeat` control steps; see `Env.step`."""
         if self._over or action is None:
             self._over = False
+            self._prepare()
             found = self._env.reset()
             return self._obs(found.observation, standard_obs(is_first=True))
         wanted = self._low + (np.asarray(action, np.float64) + 1) / 2 * (self._high - self._low)
@@ -139,6 +191,13 @@ class DMC:
         terminal = self._over and found.discount == 0  # A time limit keeps its discount of 1.
         flags = standard_obs(reward, is_last=self._over, is_terminal=terminal)
         return self._obs(found.observation, flags)
+
+    def _load(self, name: str, seed: int) -> Any:
+        """Returns the task; other suites change its model."""
+        return load_suite(False).load(self._domain, name, task_kwargs={"random": seed})
+
+    def _prepare(self) -> None:
+        """Is called before every episode."""
 
     def _obs(self, vectors: Any, obs: Obs) -> Obs:
         if self._options.vectors:

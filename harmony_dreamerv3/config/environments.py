@@ -20,9 +20,20 @@ class Spaces(NamedTuple):
     repeat: int  # frames for each agent step
 
 
-def maker(config: Config) -> Callable[[int, int, int], Env]:
-    """Returns what makes environments from (member, index, seed); other processes may call it."""
-    return functools.partial(_open, config.task, embodied.envs.options_of(config.task, config.env))
+def maker(config: Config, evaluation: bool = False) -> Callable[[int, int, int], Env]:
+    """Returns what makes environments from (member, index, seed); other processes may call it.
+
+    Args:
+      config: the configuration.
+      evaluation: make those of evaluations, which some suites keep apart.
+    """
+    options = embodied.envs.options_of(config.task, config.env, evaluation)
+    return functools.partial(_open, config.task, options)
+
+
+def note(config: Config) -> str:
+    """Returns what a run has to say of its environments at the start, mostly nothing."""
+    return embodied.envs.note(config.task, embodied.envs.options_of(config.task, config.env))
 
 
 def spaces(make: Callable[[int, int, int], Env]) -> Spaces:

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     config = dataclasses.replace(config, jax=jax_config, run=settings)
     with devices.memory_errors():
         devices.setup(config.jax)
-        make_env = environments.maker(config)
+        make_env = environments.maker(config, evaluation=True)
         spaces = environments.spaces(make_env)
         learner = Runtime(config, spaces.obs, spaces.act, [config.seed])
         done = embodied.run.evaluate(learner, make_env, [args.logdir], [config.seed], settings)

@@ -99,8 +99,11 @@ def train(config: Config, logdir: str | Path | None, seeds: Sequence[int] | None
                 f"parameters each, on {device.device_kind} ({device.platform}); records in {mine}",
                 flush=True,
             )
+            if note := environments.note(config):
+                print(f"note: {note}", flush=True)
+            eval_env = environments.maker(config, evaluation=True)
             result = embodied.run.train_eval(
-                learner, make_env, make_env if config.run.eval_every else None, folders, members,
+                learner, make_env, eval_env if config.run.eval_every else None, folders, members,
                 config.run, config.batch_size, config.batch_length, mine, saved,
             )  # fmt: skip
             for each, seed in zip(folders, members):

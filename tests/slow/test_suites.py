@@ -13,8 +13,22 @@ pytestmark = pytest.mark.slow
 SUITES = {
     "minatar_seaquest": ("minatar", ()),
     "crafter_reward": ("crafter", ("--env.crafter.length", "40", "--env.crafter.size", "32")),
-}
-FEW = ("--run.eval_every", "200", "--run.save_every", "200", "--run.report_every", "0")
+    "dmcr_cartpole_balance": ("dm_control", ("--env.dmcr.size", "16", "--env.dmcr.repeat", "20")),
+    "natural_cartpole_swingup": (
+        "dm_control", ("--env.natural.size", "16", "--env.natural.repeat", "20"),
+    ),
+    "metaworld_lever_pull": ("metaworld", ("--env.metaworld.size", "16")),
+}  # fmt: skip
+FEW = (
+    "--run.eval_eps",
+    "2",
+    "--run.eval_every",
+    "200",
+    "--run.save_every",
+    "200",
+    "--run.report_every",
+    "0",
+)
 
 
 @pytest.mark.parametrize("task", SUITES)
@@ -31,3 +45,5 @@ def test_trains(task, tmp_path):
     assert max(line["step"] for line in lines) == 400
     if task.startswith("crafter"):
         assert "achievement_collect_wood" in lines[-1] and "Crafter score" in done.stdout
+    if task.startswith("natural"):
+        assert "generated scenes" in done.stdout and lines[-1]["generated_background"] == 1

@@ -26,6 +26,7 @@ class Suite:
       make: `make(task, seed, options)` returns the environment; imports what it needs itself.
       installed: returns all tasks, asking the suite's package.
       doc: what the suite is, in a line.
+      note: what a run with these options has to say of them at the start.
       install: what its package is called for pip; empty when nothing more is needed.
     """
 
@@ -35,6 +36,7 @@ class Suite:
     make: Callable[[str, int, Any], Env]
     installed: Callable[[], tuple[str, ...]]
     doc: str
+    note: Callable[[Any], str]
     install: str
 
 
@@ -51,6 +53,7 @@ def suites() -> dict[str, Suite]:
                 module.make,
                 getattr(module, "installed", module.tasks),
                 (module.__doc__ or "").partition("\n")[0],
+                getattr(module, "note", lambda options: ""),
                 getattr(module, "INSTALL", ""),
             )
     return entries
@@ -73,14 +76,29 @@ def suite_of(task: str) -> str:
     return _split(task)[0]
 
 
-def options_of(task: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def options_of(task: str, settings: Mapping[str, Any], evaluation: bool = False) -> dict[str, Any]:
     """Returns the options of a task's suite as plain data.
 
     Args:
       task: as in `make`.
       settings: the block `env` of the configuration.
+      evaluation: take the option `eval_split` for `split`, where a suite has them.
     """
-    return _plain(settings.get(_split(task)[0], {}))
+    options = _plain(settings.get(_split(task)[0], {}))
+    if evaluation and "eval_split" in options:
+        options["split"] = options["eval_split"]
+    return options
+
+
+def note(task: str, options: Mapping[str, Any]) -> str:
+    """Returns what a run has to say of its environments at the start, mostly nothing.
+
+    Args:
+      task: as in `make`.
+      options: as in `make`.
+    """
+    suite = _suite(_split(task)[0])
+    return suite.note(parse_options(suite, options))
 
 
 def make(task: str, seed: int, options: Mapping[str, Any] | None = None) -> CheckedEnv:

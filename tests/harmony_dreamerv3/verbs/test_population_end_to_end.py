@@ -65,8 +65,8 @@ def test_a_population_from_end_to_end(
     # An environment of seed 1 breaks in training: the others do what they would have done.
     env_maker = environments.maker
 
-    def breaking(made: config.Config) -> MakeEnv:
-        make_env = env_maker(made)
+    def breaking(made: config.Config, evaluation: bool = False) -> MakeEnv:
+        make_env = env_maker(made, evaluation)
 
         def make(member: int, index: int, seed: int) -> Env:
             env = make_env(member, index, seed)
