@@ -110,7 +110,7 @@ def _notes(a: Column, b: Column, rows: Sequence[GameRow], test: str) -> list[str
     lines = []
     head = budgets.title([row.game for row in rows], a.budgets)
     if head not in ("Atari 100K", "Scores"):
-        lines.append(f"{head}, the same for both.")
+        lines.append(f"{head}.")
     if tested:
         lines += [
             f"Verdicts are {b.name}'s, at 95%. A game: p of a {TESTS[test]}, corrected by Holm "

@@ -46,7 +46,7 @@ def normalise(name: str) -> str:
             return printable(f"ALE/{game}-v{version}")
         if gym and (ale or wrapper or known):
             return printable(name)
-    bare, atari = re.subn(r"^(ALE/|atari(100k)?[_/])", "", name, flags=re.IGNORECASE)
+    bare, atari = re.subn(r"^(ALE/|atari(100k)?[-_/])", "", name, flags=re.IGNORECASE)
     letters = _letters(re.sub(r"(NoFrameskip|Deterministic)?(-v\d+)?$", "", bare))
     if letters in _games():
         return _games()[letters]

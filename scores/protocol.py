@@ -151,6 +151,8 @@ def _measured(group: Group, protocol: str, limits: Mapping[str, float], unfinish
         notes.append("--frames N scores every run at N frames, --allow-unfinished where it stands")
     if binned:
         notes.append("bins of training episodes: their number is not known")
+    if any(run.final for run in group.runs):
+        notes.append("final scores; at which frames and how they were made is not told")
     notes += _cut(group, limits)
     return Column(group.name, protocol, names, seeds, scores, episodes, limits, notes=notes)
 

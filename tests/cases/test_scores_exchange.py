@@ -38,6 +38,7 @@ def test_final_scores_of_each_game_and_seed(tmp_path, content):
     assert found.of("up_n_down").mean() == 12000
     assert found.of("battle_zone").tolist() == [12000, 9000]
     assert found.seeds == [0, 1, 2]
+    assert found.notes == ["final scores; at which frames and how they were made is not told"]
     path = tmp_path / "mine.json.gz"
     path.write_bytes(gzip.compress(json.dumps(content).encode()))
     assert column(path).of("pong").tolist() == [18, 20, 19.6]

@@ -8,7 +8,8 @@ from scores import games, names
 @pytest.mark.parametrize(
     "name",
     ["jamesbond", "james_bond", "James Bond", "atari_jamesbond", "atari_james_bond",
-     "atari100k_jamesbond", "Jamesbond-v4", "JamesbondNoFrameskip-v4", " JAMESBOND "],
+     "atari100k_jamesbond", "atari-jamesbond", "Jamesbond-v4", "JamesbondNoFrameskip-v4",
+     " JAMESBOND "],
 )  # fmt: skip
 def test_spellings_of_one_game(name):
     assert names.normalise(name) == "jamesbond"
