@@ -23,7 +23,7 @@ class Verb:
     """
 
     help: str
-    arguments: Callable[[argparse.ArgumentParser], None]
+    arguments: Callable[[Parser], None]
     run: Callable[[argparse.Namespace], int]
     takes_flags: bool = False
 
@@ -36,6 +36,11 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **settings})
+        self.details: Callable[[], str] = lambda: ""  # Called when the help is printed, not before.
+
+    def format_help(self) -> str:
+        """The help, with what `details` adds to its end."""
+        return super().format_help() + self.details()
 
     def error(self, message: str) -> None:  # type: ignore[override]
         """Raises the complaint instead of printing usage."""

@@ -11,17 +11,15 @@ import dataclasses
 import functools
 import io
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_type_hints
 
 from ruamel.yaml import YAML
 
-import embodied.envs
 from embodied.core.errors import UserError, nearest
 from embodied.core.ranges import OutOfRange
-from embodied.run.config import RunConfig
 from harmony_dreamerv3.config import bases, labels
+from harmony_dreamerv3.config.blocks import blocks, blocks_of, collect, defaults, upgrade
 from harmony_dreamerv3.config.overrides import (
     OPEN,
     Flat,
@@ -32,44 +30,6 @@ from harmony_dreamerv3.config.overrides import (
     update,
 )
 from harmony_dreamerv3.config.settings import Config
-from harmony_dreamerv3.config.yaml_file import read_yaml
-
-BASES = "bases"  # of configs.yaml: base -> the defaults of its keys
-
-
-def blocks(path: Path | None = None) -> dict[str, Any]:
-    """Reads the blocks of `configs.yaml`.
-
-    Args:
-      path: another file; None for the one that ships with the package.
-    """
-    return read_yaml(path or _shipped(), shipped=path is None)
-
-
-# Keys of earlier versions, so that their runs go on: the name now, and the value.
-RENAMED: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "run.eval_process": ("run.eval_processes", lambda value: -1 if value else 0),
-    "method": ("label", str),
-}
-# Keys that earlier versions lack, with the value that means what they did; options of suites have
-# their defaults.
-ADDED: Flat = {
-    "base": bases.DEFAULT, "balance.lr": 0.0, "balance.init": "one",
-    "run.random_fill": True, "run.pretrain": 0, "run.consec_train": 1, "run.replay_context": 0,
-    "run.replay_online": False, "run.replay_episodes": False, "run.replay_ends": False,
-    "run.replay_minlen": 0, "run.episode_limit": 27_000,
-}  # fmt: skip
-
-
-def upgrade(tree: Mapping[str, Any]) -> Flat:
-    """Flattens the configuration of a run, which an earlier version may have written."""
-    own = defaults(blocks())
-    options = {key: own[key] for key in own if key.startswith("env.")}
-    flat = {**options, **ADDED, **flatten(tree)}
-    for old, (new, translate) in RENAMED.items():
-        if old in flat:
-            flat[new] = translate(flat.pop(old))
-    return flat
 
 
 def load(tree: Mapping[str, Any], source: object) -> Config:
@@ -112,7 +72,7 @@ def make(names: Sequence[str] = (), flags: Mapping[str, Any] | None = None) -> C
     """Builds a configuration from blocks and flags.
 
     Args:
-      names: blocks laid over the defaults, in order.
+      names: blocks or files laid over the defaults, in order; see `collect`.
       flags: dotted keys (or regular expressions) to values, laid over the blocks; strings
         are parsed as the key's type.
 
@@ -123,8 +83,7 @@ def make(names: Sequence[str] = (), flags: Mapping[str, Any] | None = None) -> C
       UserError: unknown block or key (naming the nearest), a value of the wrong type, a block or
         key of another base, or a label that is the name of something else.
     """
-    every, flags = blocks(), dict(flags or {})
-    layers = [(f"block {name}", _block(every, name)) for name in names if name != "defaults"]
+    (every, layers), flags = collect(names), dict(flags or {})
     stated = [layer["base"] for _, layer in layers if "base" in layer]
     base = str(flags.get("base", stated[-1] if stated else bases.DEFAULT))
     flat = defaults(every, base)
@@ -148,35 +107,22 @@ def lay(flat: Flat, base: str, layers: Iterable[tuple[str, Mapping[str, Any]]]) 
       UserError: see `make`.
     """
     flat = {key: value for key, value in flat.items() if key != "base"}
+    # What no file states, since a dataclass does; only the full name reaches it.
+    unstated = {key: value for key, value in _known(base).items() if key not in flat}
     for source, layer in layers:
         own = str(layer.get("base", base))
         if own != base:
-            raise UserError(f"{source} is of base {own}, this run's base is {base}; {_of(base)}")
+            raise UserError(
+                f"{source} is of base {own}, this run's base is {base}; "
+                f"blocks of {base}: {', '.join(blocks_of(base)) or 'none'}"
+            )
         keys = {key: value for key, value in layer.items() if key != "base"}
+        flat |= {key: value for key, value in unstated.items() if key in keys}
         try:
             flat = update(flat, keys, source)
         except UnknownKey as error:
             raise _foreign(error.key, base, f"{source}: ") or error from error
     return {"base": base, **flat}
-
-
-def _block(every: Mapping[str, Any], name: str) -> Flat:
-    if name not in block_names(every):
-        options = [key for key in block_names(every) if key != "defaults"]
-        raise UserError(f"unknown config block {name!r}{nearest(name, options)}")
-    return flatten(every[name])
-
-
-def block_names(every: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the blocks of `blocks()`, without the defaults of the bases."""
-    return tuple(name for name in every if name != BASES)
-
-
-def _of(base: str) -> str:
-    """What to do about a block of another base."""
-    every = blocks()
-    own = [name for name in block_names(every) if dict(every[name]).get("base") == base]
-    return f"blocks of {base}: {', '.join(own) or 'none'}"
 
 
 def _foreign(key: str, base: str, prefix: str) -> UserError | None:
@@ -188,24 +134,6 @@ def _foreign(key: str, base: str, prefix: str) -> UserError | None:
                 f"{prefix}{key!r} is a key of base {other}, this run's base is {base}{hint}"
             )
     return None
-
-
-def defaults(every: Mapping[str, Any], base: str = bases.DEFAULT) -> Flat:
-    """The flat defaults: of all bases, of one, of `RunConfig`, and of the options of every suite.
-
-    Args:
-      every: `blocks()`.
-      base: the base.
-
-    Raises:
-      UserError: for a base that does not exist.
-    """
-    bases.check(base)
-    flat: Flat = {f"run.{field.name}": field.default for field in dataclasses.fields(RunConfig)}
-    for name, suite in embodied.envs.suites().items():
-        for key, value in vars(suite.options()).items():
-            flat[f"env.{name}.{key}"] = value
-    return {"base": base, **flatten(every["defaults"]), **flatten(every[BASES][base]), **flat}
 
 
 def build(flat: Flat) -> Config:
@@ -272,9 +200,3 @@ def dump(config: Config) -> str:
     stream = io.StringIO()
     yaml.dump(to_dict(config), stream)
     return stream.getvalue()
-
-
-def _shipped() -> Path:
-    package = Path(__file__).parents[1]
-    inside = package / "configs.yaml"
-    return inside if inside.exists() else package.parent / "configs.yaml"

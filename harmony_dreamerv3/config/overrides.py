@@ -21,6 +21,7 @@ from embodied.core.errors import UserError, nearest
 # Keys below these are free: names of tasks and options that depend on other choices.
 OPEN = ("balance.tasks", "balance.weights", "balance.options", "env.gym.kwargs", "env.gym.keys")
 PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
+MAX_LEAVES = 8  # So many keys that end alike are named.
 MAX_DIGITS = 100  # More would only take time: no setting is as large.
 Flat = dict[str, Any]
 
@@ -102,7 +103,9 @@ def _matches(key: str, flat: Flat, source: str) -> list[str]:
         matches = [name for name in flat if pattern.match(name)]
         if matches:
             return matches
-    hint = nearest(key, [*flat, "base", "harmony"])
+    leaves = [name for name in flat if name.rpartition(".")[2] == key][:MAX_LEAVES]
+    hint = f"; did you mean {', '.join(leaves)}?" if leaves else ""
+    hint = hint or nearest(key, [*flat, "base", "harmony"])
     raise UnknownKey(key, f"{source}: unknown key {key!r}{hint}")
 
 

@@ -1,12 +1,16 @@
 """The command line: one table of verbs; heavy imports happen inside them."""
 
 from embodied.core.verb import Verb
-from harmony_dreamerv3.verbs import analyze, doctor, evaluate, exchange, sweep, train
+from harmony_dreamerv3.verbs import analyze, config, doctor, evaluate, exchange, sweep, train
 from scores import verbs as scores
 
 VERBS = {
     "train": Verb("train agents, or continue a run", train.arguments, train.run, takes_flags=True),
     "eval": Verb("evaluate the last checkpoint of a run", evaluate.arguments, evaluate.run),
+    "config": Verb(
+        "print every key of a configuration, and what it means", config.arguments, config.run,
+        takes_flags=True,
+    ),
     "doctor": Verb(
         "check versions, devices, games, rendering", doctor.arguments, doctor.run, takes_flags=True
     ),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embodied.core.errors import UserError
+from embodied.core.verb import Parser
 
 if TYPE_CHECKING:
     from harmony_dreamerv3.config import Config
@@ -21,19 +23,28 @@ FLAGS_HELP = """\
 Every key of a configuration is a flag, nested keys with dots, regular expressions included:
   --task atari_pong --harmony True --run.steps 1e5 --rssm.deter 256 '--.*\\.units$' 256
 Counts are agent steps (policy decisions) unless their meaning says updates, windows or
-episodes; frames = agent steps x repeat (4 in Atari). `doctor --configs NAME` prints the
-resulting configuration with every key.
+episodes; frames = agent steps x repeat (4 in Atari). `config BLOCK...` prints every key, its
+value and its meaning.
 """
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """Adds the arguments of the verb."""
+    parser.details = _blocks
     parser.description, parser.epilog = DESCRIPTION, FLAGS_HELP
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("--configs", nargs="+", default=[], metavar="BLOCK", help="config blocks")
     add("--logdir", help="run folder (default: runs/TASK-LABEL-SEED); {timestamp} is the time")
     add("--seeds", nargs="+", type=int, metavar="N", help="one learner for each, always a list")
+
+
+def _blocks() -> str:
+    from harmony_dreamerv3 import config
+
+    names = [name for name in config.block_names(config.blocks()) if name != "defaults"]
+    text = textwrap.fill(" ".join(names), initial_indent="  ", subsequent_indent="  ")
+    return f"\nBlocks (a yaml file, or the folder of a run, is one, too):\n{text}\n"
 
 
 def run(args: argparse.Namespace) -> int:

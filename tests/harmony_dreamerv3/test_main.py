@@ -4,7 +4,6 @@ import builtins
 import dataclasses
 import importlib
 import json
-import pickle
 import shutil
 import subprocess
 import sys
@@ -285,12 +284,3 @@ def test_continuous_actions_beyond_their_bounds(tmp_path: Path) -> None:
     # A Gaussian policy draws beyond [-1, 1]; the replay holds what it drew.
     arrays = [load_file(path)["action"] for path in (tmp_path / "replay").glob("*.safetensors")]
     assert np.abs(np.concatenate(arrays)).max() > 1
-
-
-def test_other_processes_can_make_the_environments() -> None:
-    from harmony_dreamerv3 import config
-    from harmony_dreamerv3.config import environments
-
-    make = environments.maker(config.make(["debug"], {"env.dummy.size": 16}))
-    env = pickle.loads(pickle.dumps(make))(0, 0, 3)
-    assert env.obs_space["image"].shape == (16, 16, 3)

@@ -12,7 +12,9 @@ from embodied.core.errors import UserError
 from harmony_dreamerv3 import config as configs
 from harmony_dreamerv3.config import bases, overrides
 
-BUILD = sys.modules["harmony_dreamerv3.config.build"]  # The package has a function of that name.
+# The package has functions of these names.
+BUILD = sys.modules["harmony_dreamerv3.config.build"]
+BLOCKS = sys.modules["harmony_dreamerv3.config.blocks"]
 
 
 @pytest.mark.parametrize("name", configs.block_names(configs.blocks()))
@@ -74,6 +76,8 @@ def test_open_mappings_take_new_keys():
         (["atari100"], {}, "unknown config block 'atari100'; did you mean 'atari100k'"),
         ([], {"rssm.detre": 1}, "unknown key 'rssm.detre'; did you mean 'rssm.deter'"),
         ([], {"harmnoy": True}, "did you mean 'harmony'"),
+        ([], {"minstd": 1}, "unknown key 'minstd'; did you mean actor.minstd?"),
+        ([], {"clip": 1}, r"did you mean model_opt\.clip, actor_opt\.clip, critic_opt\.clip\?"),
         ([], {"run.step": 1}, "did you mean 'run.steps'"),
         ([], {"env.atari.no_ops": 1}, "did you mean 'env.atari.noops'"),
         ([], {"rssm.deter": "many"}, "rssm.deter: expected int, got 'many'"),
@@ -188,7 +192,8 @@ def other(monkeypatch):
     every = configs.blocks()
     every["bases"]["other"] = {"actent": 0.5, "blocks": 8}
     every["atari100k_other"] = {"base": "other", "task": "atari_pong", "blocks": 4}
-    monkeypatch.setattr(BUILD, "blocks", lambda path=None: every)
+    for module in (BUILD, BLOCKS):
+        monkeypatch.setattr(module, "blocks", lambda path=None: every)
     BUILD._known.cache_clear()
     yield
     BUILD._known.cache_clear()
