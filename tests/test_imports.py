@@ -19,8 +19,11 @@ ALLOWED = {
     "world_model": {"config", "nets"},
     "behavior": {"config", "nets", "normalize"},
     "loss_tasks": {"config", "balance", "optim"},
+    "optim_v2": {"config"},
+    "networks_v2": {"config", "nets", "world_model"},
     "agents": {
         "config", "nets", "world_model", "behavior", "loss_tasks", "balance", "normalize", "optim",
+        "optim_v2", "networks_v2",
     },
 }  # fmt: skip
 

@@ -80,7 +80,7 @@ def report(
     out: dict[str, Any] = {}
     for name in agent.wm.images:
         truth = batch[name].astype(recon[name].dtype) / 255.0
-        out[f"openloop/{name}/video"] = _film(truth, recon[name], observed)
+        out[f"openloop/{name}/video"] = film(truth, recon[name], observed)
         out[f"openloop/{name}/error"] = jnp.square(truth - recon[name])[:, observed:].mean()
     error = jnp.abs(reward - batch["reward"])
     out["openloop/reward/error"] = error[:, observed:].mean()
@@ -92,7 +92,7 @@ def report(
     return out
 
 
-def _film(truth: Array, model: Array, observed: int) -> Array:
+def film(truth: Array, model: Array, observed: int) -> Array:
     """Truth above model above error; a green edge while the model observes, red after."""
     model = jnp.clip(model, 0.0, 1.0)
     error = (model - truth + 1.0) / 2.0

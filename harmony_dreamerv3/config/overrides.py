@@ -152,7 +152,9 @@ def convert(value: Any, default: Any, key: str) -> Any:
         items = value.split(",") if isinstance(value, str) else value
         if not isinstance(items, list | tuple):
             raise UserError(f"{key}: expected a list, got {value!r}")
-        return tuple(str(item).strip() for item in items if str(item).strip())
+        texts = [str(item).strip() for item in items]
+        # Elements have the type of the default's, which is text where it has none.
+        return tuple(convert(text, default[0] if default else "", key) for text in texts if text)
     if kind is str:
         return "" if value is None else str(value)
     text = str(value).strip()

@@ -20,8 +20,9 @@ PARTS = ("params", "batch", "expect")
 MORE = ("batch2", "carry", "noise", "aug")
 FLAGS = ("is_first", "is_last", "is_terminal")
 DTYPES = ("bool", "uint8", "int32", "int64", "float32", "float64")
-# What `meta` of every bundle must have.
-META = {"configs": list, "overrides": dict, "obs_space": dict, "act_space": dict}
+# What `meta` of every bundle must have, and of all but DreamerPro's, whose one task is fixed.
+META = {"configs": list, "overrides": dict}
+SPACES = {"obs_space": dict, "act_space": dict}
 Arrays = dict[str, np.ndarray]
 
 
@@ -131,12 +132,13 @@ def _meta(entry: np.ndarray, path: Path) -> dict[str, Any]:
         meta = json.loads(text.decode() if isinstance(text, bytes) else str(text))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: `meta` is not JSON: {error}") from error
-    for key, kind in META.items():
+    spaces = {} if isinstance(meta, dict) and meta.get("base") == "dreamerpro" else SPACES
+    for key, kind in {**META, **spaces}.items():
         if not isinstance(meta, dict) or not isinstance(meta.get(key), kind):
             got = repr(meta.get(key))[:80] if isinstance(meta, dict) else type(meta).__name__
             raise UserError(f"{path}: meta.{key} must be a {kind.__name__}, got {got}")
     try:
-        for key, space in meta["obs_space"].items():
+        for key, space in meta.get("obs_space", {}).items():
             shape_of(space, f"obs_space.{key}")
             if space.get("dtype") not in DTYPES:
                 raise UserError(f"meta.obs_space.{key} has the dtype {space.get('dtype')!r}")

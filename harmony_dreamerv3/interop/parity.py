@@ -22,7 +22,11 @@ from harmony_dreamerv3.interop import report
 from harmony_dreamerv3.interop.report import Row
 
 # Base: the module here whose `check(bundle, jit)` gives a row for each expected tensor.
-COMPARISONS = {"dreamerv3": "parity_2023"}
+COMPARISONS = {
+    "dreamerv3": "parity_2023",
+    "dreamerv2": "parity_v2",
+    "dreamerpro": "parity_v2",
+}
 # Compiles three times as fast as the default, and runs once: the products are the same.
 FAST = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 

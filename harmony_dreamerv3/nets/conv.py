@@ -27,7 +27,7 @@ Array = jax.Array
 PADDING = ((1, 1), (1, 1))  # "same" for even sizes
 
 
-def _one_by_one(function: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
+def one_by_one(function: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
     """Makes `jax.vmap` of a function call it once for each element of the batch."""
     mapped = custom_vmap(function)
 
@@ -42,19 +42,19 @@ def _one_by_one(function: Callable[[Array, Array], Array]) -> Callable[[Array, A
     return mapped
 
 
-@_one_by_one
+@one_by_one
 def _down(x: Array, kernel: Array) -> Array:
     dims = ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(x, kernel, (2, 2), PADDING, dimension_numbers=dims)
 
 
-@_one_by_one
+@one_by_one
 def _up(x: Array, kernel: Array) -> Array:
     dims = ("NHWC", "HWOI", "NHWC")
     return lax.conv_transpose(x, kernel, (2, 2), "SAME", dimension_numbers=dims)
 
 
-@_one_by_one
+@one_by_one
 def _kernel_gradient(x: Array, y: Array) -> Array:
     """Sum over n, h, w of x[n, 2h + a - 1, 2w + b - 1, i] y[n, h, w, o]: `[4, 4, I, O]`."""
     dims = ("CHWN", "IHWO", "HWNC")  # the batch is what is summed over

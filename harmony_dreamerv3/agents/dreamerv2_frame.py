@@ -1,0 +1,285 @@
+"""What surrounds the algorithm of DreamerV2: networks, optimizers, keys of data, random draws.
+
+Whatever an update draws or takes from a batch besides observations comes from the small methods
+here, so that `parity` can put recorded noise, actions and states in their place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from embodied.core.space import Space
+from harmony_dreamerv3 import loss_tasks, optim_v2
+from harmony_dreamerv3.agents import base, openloop_v2
+from harmony_dreamerv3.agents.base import Batch, Params
+from harmony_dreamerv3.balance import Balancer
+from harmony_dreamerv3.config import Config
+from harmony_dreamerv3.config.dreamerv2 import AgentConfig
+from harmony_dreamerv3.nets.layers import full, run
+from harmony_dreamerv3.nets.prototypes import shift
+from harmony_dreamerv3.nets.rssm_v2 import State, features
+from harmony_dreamerv3.networks_v2 import Networks
+
+Array = jax.Array
+
+
+class TrainState(base.TrainState):
+    """Everything that an update reads and writes.
+
+    `params` are {'world_model', 'balance', 'actor', 'critic'}, `opt` {'model', 'actor', 'critic'}.
+    """
+
+    slow_critic: Params
+    stats: Params  # moving statistics of batch norms: {'encoder', 'decoder'}, or empty
+    target: Params  # DreamerPro's moving copies {'encoder', 'obs_proj'}, or empty
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """The part of the agent that computes no loss.
+
+    Attributes:
+      config: the whole configuration.
+      obs_space: observation space.
+      act_space: `{'action': Space}`.
+      sampling: False replaces every random draw by its mode.
+    """
+
+    config: Config
+    obs_space: Mapping[str, Space]
+    act_space: Mapping[str, Space]
+    sampling: bool = True
+
+    def __post_init__(self) -> None:
+        """Raises UserError for wrong settings here, not while tracing."""
+        _ = self.net, self.balancer
+
+    stored_space: ClassVar[Mapping[str, Space]] = {}  # the policy leaves nothing in the replay
+
+    @property
+    def c(self) -> AgentConfig:
+        """Settings of the agent."""
+        return self.config.agent
+
+    @functools.cached_property
+    def dtype(self) -> Any:
+        """Dtype of the computation."""
+        return jnp.dtype(self.config.jax.precision)
+
+    @functools.cached_property
+    def param_dtype(self) -> Any:
+        """Dtype of parameters, losses and optimizer: float32, or float64 when computing so."""
+        return jnp.promote_types(self.dtype, jnp.float32)
+
+    @property
+    def actions(self) -> int:
+        """Size A of the action vector."""
+        return self.act_space["action"].shape[0]
+
+    @functools.cached_property
+    def net(self) -> Networks:
+        """All modules."""
+        discrete = self.act_space["action"].discrete
+        return Networks(self.c, self.obs_space, self.actions, discrete, self.dtype)
+
+    @functools.cached_property
+    def optimizers(self) -> dict[str, optax.GradientTransformationExtraArgs]:
+        """Adam for the model (with the balancer's scalars), the actor and the critic."""
+        c = self.c
+        # DreamerPro's decay shrinks parameters by themselves; it has no scalars to shrink.
+        model = optim_v2.make(c.model_opt, plain=("balance",))
+        return {
+            "model": loss_tasks.with_balance(model, self.config.balance),
+            "actor": optim_v2.make(c.actor_opt),
+            "critic": optim_v2.make(c.critic_opt),
+        }
+
+    @functools.cached_property
+    def losses(self) -> loss_tasks.Losses:
+        """What a balancer needs to know of the losses.
+
+        Scales of `reward` and `kl` are no error beside a balancer, which does not apply them: the
+        blocks `dreamerpro_natural` and `rlbench` set them for the baseline.
+        """
+        c, scales = self.c, dataclasses.asdict(self.c.loss_scales)
+        dyn = {"dyn": c.kl_balance * scales["kl"], "rep": (1.0 - c.kl_balance) * scales["kl"]}
+        slot = ("swav", "temp", "norm") if self.net.prototypes else ()
+        discount = ("discount",) if c.predict_discount else ()
+        kept = {name: scales[name] for name in ("image", "vector", *slot, "reward", *discount)}
+        own = {f"loss_scales.{name}": scales[name] for name in ("image", "vector", "swav", "temp")}
+        return dataclasses.replace(
+            loss_tasks.describe(self.net.images, self.net.vectors, kept | dyn), own=own
+        )
+
+    @functools.cached_property
+    def balancer(self) -> Balancer:
+        """The loss balancer."""
+        return loss_tasks.make_balancer(self.config.balance, self.losses)
+
+    def init(self, key: Array) -> TrainState:
+        """Draws a fresh state; all draws of the run derive from `key`, `[2]` uint32."""
+        keys = jax.random.split(jax.random.fold_in(key, 2**31), 5)
+        net, feat = self.net, jnp.zeros((1, self.c.rssm.features))
+        world_model, stats = net.init(keys[0])
+        balance_params, balance_state = self.balancer.init()
+        params = {
+            "world_model": world_model,
+            "balance": balance_params,
+            "actor": net.actor.init(keys[1], feat)["params"],
+            "critic": net.critic.init(keys[2], feat)["params"],
+        }
+        # What the copies hold before the first update is drawn on its own, as in both codes.
+        slow = net.critic.init(keys[3], feat)["params"]
+        target = net.copied(net.init(keys[4])[0])
+        params, slow, target = jax.tree.map(
+            lambda x: x.astype(self.param_dtype), (params, slow, target)
+        )
+        opt = {name: self.optimizers[name].init(part) for name, part in self.trained(params)}
+        return TrainState(
+            params=params, opt=opt, balance=balance_state, updates=jnp.zeros((), jnp.int32),
+            key=key, alive=jnp.ones((), bool), slow_critic=slow, stats=stats, target=target,
+        )  # fmt: skip
+
+    def trained(self, params: Params) -> Iterator[tuple[str, Params]]:
+        """What each optimizer trains, by its name."""
+        yield "model", {name: params[name] for name in ("world_model", "balance")}
+        yield "actor", params["actor"]
+        yield "critic", params["critic"]
+
+    # Data
+
+    @functools.cached_property
+    def obs_keys(self) -> tuple[str, ...]:
+        """Keys of observations that the policy reads."""
+        return (*self.net.encoder.cnn_keys, *self.net.encoder.mlp_keys, "is_first")
+
+    @functools.cached_property
+    def batch_keys(self) -> tuple[str, ...]:
+        """Keys of windows that an update reads."""
+        seen = (*self.obs_keys, *self.net.images, *self.net.vectors)
+        return tuple(dict.fromkeys((*seen, "reward", "is_terminal", "action")))
+
+    def prepare(self, batch: Batch, key: Array | None = None) -> dict[str, Array]:
+        """Images as x / 255 - 0.5; all numbers in full precision.
+
+        With prototypes and a key, all rows twice: images shifted at random by the same offset in
+        all steps of a row, the first view in the first rows.
+        """
+        obs = {
+            k: jnp.asarray(v, None if v.dtype == bool else self.param_dtype)
+            for k, v in batch.items()
+        }
+        for name in {*self.net.encoder.cnn_keys, *self.net.images} & obs.keys():
+            obs[name] = obs[name] / (255.0 if batch[name].dtype == jnp.uint8 else 1.0) - 0.5
+        if self.net.prototypes and key is not None:
+            obs = {name: jnp.concatenate([x, x]) for name, x in obs.items()}
+            offset = self.offsets(key, len(obs["is_first"]))
+            for name in self.net.encoder.cnn_keys:
+                obs[name] = shift(obs[name], offset)
+        return obs
+
+    def learned_reward(self, reward: Array) -> Array:
+        """What the reward head learns."""
+        return jnp.tanh(reward) if self.c.clip_rewards == "tanh" else reward
+
+    def previous_actions(self, obs: Mapping[str, Array]) -> Array:
+        """`[B, T, A]`, the action that led to each observation; zeros at a window's start."""
+        action = obs["action"]
+        return jnp.concatenate([jnp.zeros_like(action[:, :1]), action[:, :-1]], 1)
+
+    def resets(self, obs: Mapping[str, Array]) -> Array:
+        """`[B, T]` bool, where state and action restart from zeros: a window does, too."""
+        return obs["is_first"].at[:, 0].set(True)
+
+    def start(self, rows: int) -> State:
+        """The state before a window."""
+        return self.net.rssm.zeros(rows)
+
+    def initial_carry(self, rows: int) -> State:
+        """The policy's memory before the first observation, for `rows` environments."""
+        action = jnp.zeros((rows, self.actions), self.param_dtype)
+        return {**self.net.rssm.zeros(rows), "action": action}
+
+    def stored(self, carry: State) -> dict[str, Array]:
+        """Nothing of the policy is stored in the replay."""
+        del carry
+        return {}
+
+    # Draws
+
+    def latent_noise(self, key: Array, shape: tuple[int, ...]) -> Array:
+        """Noise `[*shape, ...]` of latents: Gumbel or normal, zeros for modes."""
+        shape = (*shape, *self.net.rssm.latent)
+        if not self.sampling:
+            return jnp.zeros(shape, self.param_dtype)
+        draw = jax.random.gumbel if self.c.rssm.classes else jax.random.normal
+        return draw(key, shape, self.param_dtype)
+
+    def action_noise(self, key: Array, shape: tuple[int, ...]) -> Array | None:
+        """Noise `[*shape, A]` of actions, None for modes."""
+        if not self.sampling:
+            return None
+        return self.net.policy_class.noise(key, (*shape, self.actions), self.param_dtype)
+
+    def entropy_noise(self, key: Array, shape: tuple[int, ...]) -> Array | None:
+        """Noise `[draws, *shape, A]` where the entropy is estimated, None where it is exact."""
+        if not self.net.estimated:
+            return None
+        if not self.sampling:
+            return jnp.zeros((1, *shape, self.actions), self.param_dtype)
+        return self.action_noise(key, (self.c.actor.draws, *shape))
+
+    def offsets(self, key: Array, rows: int) -> Array:
+        """Shifts `[rows, 2]` of views in pixels, zeros without sampling."""
+        far = self.c.prototypes.shift if self.sampling else 0.0
+        return jax.random.uniform(key, (rows, 2), self.param_dtype, -far, far)
+
+    # Acting
+
+    def policy_params(self, state: TrainState) -> Params:
+        """What acting needs of a state."""
+        model = {name: state.params["world_model"][name] for name in ("encoder", "rssm")}
+        stats = {name: state.stats[name] for name in ("encoder",) if name in state.stats}
+        return {"world_model": model, "actor": state.params["actor"], "stats": stats}
+
+    def report(self, state: TrainState, batch: Batch, key: Array) -> dict[str, Any]:
+        """Heavy metrics of one batch; see `openloop_v2.report`."""
+        return openloop_v2.report(self, state, batch, key)
+
+    def filter(self, params: Params, carry: State, obs: Batch, key: Array) -> State:
+        """The posterior `[N, ...]` of one observation; latents are drawn in both modes."""
+        net, model, obs = self.net, params["world_model"], self.prepare(obs)
+        x = {
+            "embed": net.apply("encoder", model, params["stats"], obs),
+            "action": carry["action"],
+            "keep": 1.0 - obs["is_first"].astype(self.dtype)[:, None],
+            "noise": self.latent_noise(key, (len(carry["action"]),)),
+        }
+        return run(net.rssm, model["rssm"], carry, x, method="observe_step")[1]
+
+    def policy(
+        self, params: Params, carry: State, obs: Batch, key: Array, mode: str
+    ) -> tuple[State, Array]:
+        """Actions `[N, A]`: drawn for training, modes for evaluation; see `base.Agent.policy`."""
+        k_latent, k_action = jax.random.split(key)
+        post, rows = self.filter(params, carry, obs, k_latent), len(carry["action"])
+        dist = self.net.policy(params["actor"], features(post))
+        if mode == "train":
+            action = act(dist, self.action_noise(k_action, (rows,)))
+        elif self.net.estimated:  # a squashed normal has no mode in closed form
+            action = full(dist.densest(self.entropy_noise(k_action, (rows,))))
+        else:
+            action = act(dist, None)
+        return {"deter": post["deter"], "stoch": post["stoch"], "action": action}, action
+
+
+def act(policy: Any, noise: Array | None) -> Array:
+    """Actions of a policy, in full precision: the mode without noise."""
+    return full(policy.mode() if noise is None else policy.sample(noise))

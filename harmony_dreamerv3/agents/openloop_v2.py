@@ -1,0 +1,78 @@
+"""What a batch looks like to a DreamerV2 model: open-loop predictions and histograms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+
+from harmony_dreamerv3.agents.openloop import OBSERVED, ROWS, film
+from harmony_dreamerv3.nets.layers import run
+from harmony_dreamerv3.nets.rssm_v2 import State, features, imagine, observe
+
+if TYPE_CHECKING:
+    from harmony_dreamerv3.agents.dreamerv2_frame import Frame, TrainState
+
+Array = jax.Array
+
+
+def open_loop(
+    agent: Frame, state: TrainState, batch: Mapping[str, Array], key: Array, observed: int
+) -> State:
+    """Observes the first steps of windows, then predicts the rest from the actions alone.
+
+    Args:
+      agent: the agent.
+      state: its train state.
+      batch: windows `[B, T, ...]`.
+      key: threefry key of the latent draws.
+      observed: number of steps that the model sees, in 1..T.
+
+    Returns:
+      States `[B, T, ...]`: posteriors, then predictions.
+    """
+    net, model, obs = agent.net, state.params["world_model"], agent.prepare(batch)
+    rows, steps = obs["is_first"].shape
+    k_post, k_prior = jax.random.split(key)
+    embed = net.apply("encoder", model, state.stats, obs)
+    actions, resets = agent.previous_actions(obs), agent.resets(obs)
+    embed, before, resets = (x[:, :observed] for x in (embed, actions, resets))
+    noise = agent.latent_noise(k_post, (rows, observed))
+    post, _ = observe(
+        net.rssm, model["rssm"], embed, before, resets, noise, agent.start(rows)
+    )  # fmt: skip
+    # The recorded actions stand in for the policy's.
+    last, given = jax.tree.map(lambda x: x[:, -1], post), actions[:, observed:].swapaxes(0, 1)
+    noise = agent.latent_noise(k_prior, (steps - observed, rows))
+    states, _ = imagine(net.rssm, model["rssm"], last, lambda _, action: action, given, noise)
+    states = jax.tree.map(lambda x: x[1:].swapaxes(0, 1), states)
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), post, states)
+
+
+def report(
+    agent: Frame, state: TrainState, batch: Mapping[str, Array], key: Array
+) -> dict[str, Any]:
+    """Heavy metrics of one batch; see `openloop.report`. With prototypes there is no video."""
+    batch = {k: v[:ROWS] for k, v in batch.items()}
+    net, model = agent.net, state.params["world_model"]
+    observed = min(OBSERVED, batch["is_first"].shape[1])
+    feat = features(open_loop(agent, state, batch, key, observed))
+    out: dict[str, Any] = {}
+    recon = {} if net.prototypes else net.apply("decoder", model, state.stats, feat)
+    for name in net.images:
+        truth = batch[name].astype(recon[name].dtype) / 255.0
+        out[f"openloop/{name}/video"] = film(truth, recon[name] + 0.5, observed)
+        error = jnp.square(truth - recon[name] - 0.5)
+        out[f"openloop/{name}/error"] = error[:, observed:].mean()
+    reward, truth = run(net.reward, model["reward"], feat), agent.learned_reward(batch["reward"])
+    out["openloop/reward/error"] = jnp.abs(reward - truth)[:, observed:].mean()
+    out["openloop/reward/hist"] = reward.reshape(-1)
+    out["replay/reward/hist"] = truth.reshape(-1)
+    value = run(net.critic, state.params["critic"], feat)
+    out["openloop/value/hist"] = value.reshape(-1)
+    if agent.c.predict_discount:
+        discount = jax.nn.sigmoid(run(net.discount, model["discount"], feat))
+        out["openloop/discount/hist"] = discount.reshape(-1)
+    return out

@@ -1,0 +1,203 @@
+"""Encoder and decoder of DreamerV2: plain convolutions with ELU, no normalisation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from embodied.core.errors import UserError
+from harmony_dreamerv3.nets.layers import Array, full, uniform_avg
+from harmony_dreamerv3.nets.layers_v2 import Affine, Mlp
+from harmony_dreamerv3.nets.residual import STAGES, ResidualDecoder, ResidualEncoder
+from harmony_dreamerv3.nets.strided import conv, size_after, spread
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+class Convolution(nn.Module):
+    """Convolution of stride 2 without padding, or its transpose, with bias.
+
+    Attributes:
+      channels: of the output.
+      kernel: height and width of the kernel.
+      size: of the output of a transposed convolution; 0 for a plain one.
+      dtype: dtype of the computation.
+    """
+
+    channels: int
+    kernel: int
+    size: int = 0
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Maps `[N, H, W, I]` to `[N, H', W', channels]`."""
+        channels = (self.channels, x.shape[-1]) if self.size else (x.shape[-1], self.channels)
+        shape = (self.kernel, self.kernel, *channels)
+        kernel = self.param("kernel", uniform_avg(), shape, jnp.float32).astype(self.dtype)
+        bias = self.param("bias", nn.initializers.zeros, (self.channels,), jnp.float32)
+        y = spread(x, kernel, self.size) if self.size else conv(x, kernel)
+        return y + bias.astype(self.dtype)
+
+
+def encoded_side(side: int, kernels: tuple[int, ...]) -> int:
+    """Height and width after the encoder's convolutions; below 1 where they do not fit."""
+    for kernel in kernels:
+        side = size_after(side, kernel, 2, 0) if side >= kernel else 0
+    return side
+
+
+def decoded_side(kernels: tuple[int, ...]) -> int:
+    """Height and width of what the decoder's transposed convolutions make of one pixel."""
+    side = 1
+    for kernel in kernels:
+        side = 2 * (side - 1) + kernel
+    return side
+
+
+class Encoder(nn.Module):
+    """Embedding of all image and vector keys.
+
+    Attributes:
+      cnn_keys: image keys, concatenated over channels.
+      mlp_keys: vector keys, concatenated.
+      kind: `plain` or `residual`.
+      depth: channels after the first convolution.
+      kernels: sizes of the plain convolutions' kernels.
+      layers: layers of the vector network.
+      units: its width.
+      dtype: dtype of the computation.
+    """
+
+    cnn_keys: tuple[str, ...]
+    mlp_keys: tuple[str, ...]
+    kind: str
+    depth: int
+    kernels: tuple[int, ...]
+    layers: int
+    units: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, obs: Mapping[str, Array], train: bool = False) -> Array:
+        """Embeds observations.
+
+        Args:
+          obs: images `[..., H, W, C]` as x / 255 - 0.5, vectors `[..., V]` or with two axes,
+            `is_first` `[...]`.
+          train: whether batch norms use the batch's statistics.
+
+        Returns:
+          `[..., E]`, images first.
+        """
+        lead = obs["is_first"].shape
+        outputs = []
+        if self.cnn_keys:
+            x = jnp.concatenate([obs[key] for key in self.cnn_keys], -1).astype(self.dtype)
+            x = x.reshape(-1, *x.shape[-3:])
+            if self.kind == "residual":
+                x = ResidualEncoder(self.depth, self.dtype, name="cnn")(x, train)
+            else:
+                for index, kernel in enumerate(self.kernels):
+                    layer = Convolution(
+                        self.depth * 2**index, kernel, dtype=self.dtype, name=f"cnn{index}"
+                    )
+                    x = nn.elu(layer(x))
+            outputs.append(x.reshape(*lead, -1))
+        if self.mlp_keys:
+            x = jnp.concatenate([full(obs[key]).reshape(*lead, -1) for key in self.mlp_keys], -1)
+            outputs.append(Mlp(self.layers, self.units, self.dtype, name="mlp")(x))
+        return jnp.concatenate(outputs, -1)
+
+
+class Decoder(nn.Module):
+    """Reconstruction of image and vector keys.
+
+    Attributes:
+      images: shape `(H, W, C)` of each image key.
+      vectors: shape of each vector key.
+      kind: `plain` or `residual`.
+      depth: channels before the last transposed convolution.
+      kernels: sizes of the plain transposed convolutions' kernels.
+      layers: layers of the vector network.
+      units: its width.
+      dtype: dtype of the computation.
+    """
+
+    images: Mapping[str, tuple[int, ...]]
+    vectors: Mapping[str, tuple[int, ...]]
+    kind: str
+    depth: int
+    kernels: tuple[int, ...]
+    layers: int
+    units: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, feat: Array, train: bool = False) -> dict[str, Array]:
+        """Reconstructs observations.
+
+        Args:
+          feat: `[..., F]`.
+          train: whether batch norms use the batch's statistics.
+
+        Returns:
+          In full precision: images `[..., H, W, C]` as x / 255 - 0.5, vectors as they are.
+        """
+        outputs: dict[str, Array] = {}
+        if self.images:
+            shapes = list(self.images.values())
+            size, channels = shapes[0][0], [shape[-1] for shape in shapes]
+            x = self._image(feat.reshape(-1, feat.shape[-1]), size, sum(channels), train)
+            image = full(x).reshape(*feat.shape[:-1], size, size, sum(channels))
+            splits = [sum(channels[: i + 1]) for i in range(len(channels) - 1)]
+            outputs.update(zip(self.images, jnp.split(image, splits, -1), strict=True))
+        if self.vectors:
+            x = Mlp(self.layers, self.units, self.dtype, name="mlp")(feat)
+            for key, shape in self.vectors.items():
+                out = Affine(math.prod(shape), dtype=self.dtype, name=f"vector_{key}")(x)
+                outputs[key] = full(out).reshape(*feat.shape[:-1], *shape)
+        return outputs
+
+    def _image(self, feat: Array, size: int, channels: int, train: bool) -> Array:
+        if self.kind == "residual":
+            decoder = ResidualDecoder(self.depth, size, channels, self.dtype, name="cnn")
+            return decoder(feat, train)
+        x = Affine(32 * self.depth, dtype=self.dtype, name="cnn_in")(feat)
+        x, side = x.reshape(-1, 1, 1, 32 * self.depth), 1
+        for index, kernel in enumerate(self.kernels):
+            left = len(self.kernels) - 1 - index
+            side = 2 * (side - 1) + kernel
+            out = self.depth * 2 ** (left - 1) if left else channels
+            x = Convolution(out, kernel, side, self.dtype, name=f"cnn{index}")(x)
+            x = nn.elu(x) if left else x
+        return x
+
+
+def check_images(side: str, kind: str, kernels: tuple[int, ...], images: Shapes) -> None:
+    """Raises UserError unless images have one size that a coder can halve or double.
+
+    Args:
+      side: `encoder` or `decoder`.
+      kind: `plain` or `residual`.
+      kernels: of the plain convolutions.
+      images: shapes `(H, W, C)` by key.
+    """
+    if len({shape[0] for shape in images.values()}) > 1:
+        raise UserError(f"{side}: images of several sizes: {images}")
+    for key, (height, width, _) in images.items():
+        multiple, target = 2 ** (STAGES + 1), decoded_side(kernels)
+        if kind == "residual":
+            fits, wanted = height % multiple == 0, f"a side that is a multiple of {multiple}"
+        elif side == "encoder":
+            fits = encoded_side(height, kernels) > 0
+            wanted = f"a side that {side}.kernels {list(kernels)} leave something of"
+        else:
+            fits = height == target
+            wanted = f"{target}x{target}, what {side}.kernels {list(kernels)} make of one pixel"
+        if height != width or not height or not fits:
+            raise UserError(f"image {key!r} is {height}x{width}; expected a square, of {wanted}")

@@ -1,0 +1,121 @@
+"""Acting, and what an update takes from a batch."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+import tiny_v2
+
+from harmony_dreamerv3.agents.dreamerv2_frame import act
+from harmony_dreamerv3.nets.policies_v2 import OneHot
+
+KEYS = [np.array([0, seed], np.uint32) for seed in range(3)]
+
+
+def test_images_are_scaled_and_floats_shifted_alone():
+    agent = tiny_v2.make_agent(tiny.spaces(16))
+    image = np.array([0, 255], np.uint8).reshape(1, 1, 1, 2, 1)
+    batch = {"image": image, "is_first": np.zeros((1, 1), bool)}
+    np.testing.assert_allclose(agent.prepare(batch)["image"].ravel(), [-0.5, 0.5])
+    assert agent.prepare(batch)["is_first"].dtype == bool
+    batch["image"] = image.astype(np.float32) / 255
+    np.testing.assert_allclose(agent.prepare(batch)["image"].ravel(), [-0.5, 0.5])
+
+
+def test_two_views_of_a_batch_but_none_of_an_observation():
+    agent = tiny_v2.make_pro()
+    batch = tiny.make_batch(agent)
+    views = agent.prepare(batch, KEYS[0])
+    assert views["image"].shape == (4, 4, 16, 16, 3)
+    np.testing.assert_array_equal(views["reward"][:2], views["reward"][2:])
+    assert not np.allclose(views["image"][:2], views["image"][2:])
+    plain = agent.prepare(batch)["image"]
+    np.testing.assert_allclose(plain, batch["image"] / 255 - 0.5, atol=1e-6)
+    still = tiny_v2.make_pro(sampling=False).prepare(batch, KEYS[0])["image"]
+    np.testing.assert_allclose(still[:2], plain, atol=1e-6)
+
+
+def test_offsets_are_within_their_bound_and_reach_it():
+    draws = tiny_v2.make_pro(prototypes__shift=2.0).offsets(KEYS[0], 500)
+    assert draws.shape == (500, 2) and 1.9 < np.abs(draws).max() <= 2.0
+
+
+def test_an_action_belongs_to_the_observation_that_it_led_to():
+    agent = tiny_v2.make_agent()
+    action = np.arange(12.0).reshape(1, 4, 3)
+    before = agent.previous_actions({"action": action})
+    np.testing.assert_array_equal(before[0, 0], 0.0)
+    np.testing.assert_array_equal(before[0, 1:], action[0, :-1])
+    resets = agent.resets({"is_first": jnp.array([[False, True, False]])})
+    np.testing.assert_array_equal(resets, [[True, True, False]])
+
+
+@pytest.mark.parametrize("maker", [tiny_v2.make_agent, tiny_v2.make_pro])
+def test_evaluation_repeats_the_policy_and_training_explores(maker):
+    agent = maker()
+    state, batch = jax.jit(agent.init)(KEYS[0]), tiny.make_batch(agent)
+    params, carry = agent.policy_params(state), agent.initial_carry(2)
+    obs = {k: batch[k][:, 0] for k in agent.obs_keys}
+    policy = {m: jax.jit(functools.partial(agent.policy, mode=m)) for m in ("train", "eval")}
+    new, action = policy["train"](params, carry, obs, KEYS[1])
+    assert action.shape == (2, 3) and np.abs(action).max() <= 1.0
+    np.testing.assert_array_equal(new["action"], action)
+    assert jax.tree.map(jnp.shape, new) == jax.tree.map(jnp.shape, carry)
+    assert not np.array_equal(action, policy["train"](params, carry, obs, KEYS[2])[1])
+    # Latents are drawn in evaluations, too; given them the action is the policy's mode.
+    post, _ = (jax.jit(agent.filter)(params, carry, obs, k) for k in jax.random.split(KEYS[1]))
+    if maker is tiny_v2.make_agent:
+        feat = jnp.concatenate([post["stoch"].reshape(2, -1), post["deter"]], -1)
+        expected = agent.net.policy(params["actor"], feat).mode()
+        evaluated = policy["eval"](params, carry, obs, KEYS[1])[1]
+        np.testing.assert_allclose(evaluated, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_reset_forgets_state_and_action():
+    agent = tiny_v2.make_agent()
+    state, batch = jax.jit(agent.init)(KEYS[0]), tiny.make_batch(agent)
+    obs = {k: batch[k][:, 0] for k in agent.obs_keys}
+    fresh = agent.initial_carry(2)
+    used = jax.tree.map(lambda x: x + 1.0, fresh)
+    observe = jax.jit(agent.filter)
+    params = agent.policy_params(state)
+    expected = observe(params, fresh, obs, KEYS[1])["deter"]
+    np.testing.assert_array_equal(observe(params, used, obs, KEYS[1])["deter"], expected)
+    obs["is_first"] = np.zeros(2, bool)
+    assert not np.array_equal(observe(params, used, obs, KEYS[1])["deter"], expected)
+
+
+def test_keys_and_losses():
+    agent = tiny_v2.make_agent()
+    assert agent.obs_keys == ("position", "speed", "is_first")
+    assert set(agent.batch_keys) == {
+        "position", "speed", "is_first", "reward", "is_terminal", "action",
+    }  # fmt: skip
+    assert list(agent.losses.scales) == ["position", "speed", "reward", "discount", "dyn", "rep"]
+    assert agent.losses.dims == {"position": 3, "speed": 2}
+    assert agent.losses.alpha == pytest.approx(0.8)
+    assert list(tiny_v2.make_pro().losses.scales) == [
+        "swav",
+        "temp",
+        "norm",
+        "reward",
+        "dyn",
+        "rep",
+    ]
+
+
+def test_what_the_reward_head_learns():
+    reward = jnp.array([3.0])
+    np.testing.assert_array_equal(
+        tiny_v2.make_pro(clip_rewards="identity").learned_reward(reward), reward
+    )
+    np.testing.assert_allclose(tiny_v2.make_agent().learned_reward(reward), np.tanh(3.0), rtol=1e-6)
+
+
+def test_act():
+    policy = OneHot(jnp.array([0.0, 1.0], jnp.float32))
+    np.testing.assert_array_equal(act(policy, None), [0, 1])
+    np.testing.assert_array_equal(act(policy, jnp.array([5.0, 0.0])), [1, 0])
