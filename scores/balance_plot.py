@@ -62,8 +62,8 @@ def read_balance(run: Path) -> dict[str, dict[str, Series]]:
     except BadFile as error:
         raise UserError(f"{file}: {error}") from error
     if "loss" not in points or "weight" not in points:
-        wanted = "train/balance/loss/<task> and train/balance/weight/<task>"
-        raise UserError(f"{file}: holds no {wanted}")
+        keys = "train/balance/loss/<task> and train/balance/weight/<task>"
+        raise UserError(f"{file}: holds no {keys}")
     return {
         kind: {task: _thin(np.array(rows, np.float64)) for task, rows in tasks.items()}
         for kind, tasks in points.items()
@@ -127,15 +127,15 @@ def _over_time(
     axes.set_xlabel("Agent steps")
     axes.xaxis.set_major_formatter(lambda value, _: thousands(value))
     axes.locator_params(axis="x", nbins=5)
-    shown = {task: tasks[task] for task in looks if task in tasks}
-    for task, (steps, values) in shown.items():
+    curves = {task: tasks[task] for task in looks if task in tasks}
+    for task, (steps, values) in curves.items():
         if log:
             values = np.where(values > 0, values, np.nan)
         smooth = _smooth(values)
         if not np.allclose(smooth, values, rtol=0.01, equal_nan=True):
             axes.plot(steps, values, linewidth=0.6, alpha=0.28, **looks[task])
         axes.plot(steps, smooth, linewidth=1.6, **looks[task])
-    if not shown:
+    if not curves:
         axes.text(0.5, 0.5, "not in this run", transform=axes.transAxes, ha="center", color=GREY)
         axes.set_xticks([])
         axes.set_yticks([])
@@ -156,9 +156,9 @@ def _distance(record: Record) -> dict[str, Series]:
 def _weight_against_loss(axes: Axes, record: Record, looks: Mapping[str, Any]) -> None:
     axes.set_title("Weight against loss scale")
     axes.set_xlabel("Loss scale")
-    seen = np.concatenate([values for _, values in record["loss"].values()])
-    seen = seen[seen > 0]
-    low, high = (min(1e-3, seen.min()), max(1e3, seen.max())) if len(seen) else (1e-3, 1e3)
+    sample = np.concatenate([values for _, values in record["loss"].values()])
+    sample = sample[sample > 0]
+    low, high = (min(1e-3, sample.min()), max(1e3, sample.max())) if len(sample) else (1e-3, 1e3)
     scale = np.geomspace(low / 2, 2 * high, 200)
     for rectified, line, label in ((True, "-", "rectified, Eq. 5"), (False, ":", "1/L, Eq. 4")):
         weight = weight_of(scale, rectified)
@@ -197,9 +197,9 @@ def _smooth(values: np.ndarray) -> np.ndarray:
     count = np.cumsum([0, *known])
     index = np.arange(len(values))
     low, high = np.maximum(index - reach, 0), np.minimum(index + reach + 1, len(values))
-    seen = count[high] - count[low]
-    mean = (total[high] - total[low]) / np.maximum(seen, 1)
-    return np.where(seen > 0, mean, np.nan)
+    sample = count[high] - count[low]
+    mean = (total[high] - total[low]) / np.maximum(sample, 1)
+    return np.where(sample > 0, mean, np.nan)
 
 
 def _number(value: Any) -> bool:

@@ -26,16 +26,16 @@ def budgets(groups: Sequence[Group], frames: float | None = None) -> dict[str, f
       By game; games with final scores only have none.
     """
     if frames is not None:
-        shown = {run.game for group in groups for run in group.runs}
-        return dict.fromkeys([*games.atari100k(), *shown], float(frames))
+        names = {run.game for group in groups for run in group.runs}
+        return dict.fromkeys([*games.atari100k(), *names], float(frames))
     lengths = [length for length in map(_lengths, groups) if length]
     rated = [
         max(length[game] for game in games.atari100k() if game in length)
         for length in lengths
         if length.keys() & set(games.atari100k())
     ]
-    printed = [group.published.title for group in groups if group.published]
-    short = not {"Human", "Random"}.issuperset(printed) or (
+    titles = [group.published.title for group in groups if group.published]
+    short = not {"Human", "Random"}.issuperset(titles) or (
         min(rated, default=0) <= LONG * games.budget()
     )
     smallest: dict[str, float] = {}
@@ -62,15 +62,15 @@ def slack(run: Run, frame: float) -> float:
     return max(run.overshoot, 0.002 * frame)
 
 
-def title(shown: Sequence[str], frames: Mapping[str, float]) -> str:
+def title(names: Sequence[str], frames: Mapping[str, float]) -> str:
     """Returns the head of a table: of which benchmark, at which frames.
 
     Args:
       shown: the games of the table.
       frames: what `budgets` returned.
     """
-    rated = [game for game in shown if game in games.atari100k()]
-    others = _span([frames[game] for game in shown if game not in rated and game in frames])
+    rated = [game for game in names if game in games.atari100k()]
+    others = _span([frames[game] for game in names if game not in rated and game in frames])
     if not rated:
         return f"Scores{others and ' at ' + others}"
     span = _span([frames[game] for game in rated if game in frames])

@@ -71,27 +71,27 @@ def compare(a: Column, b: Column, test: str = "welch", resamples: int = RESAMPLE
     Raises:
       UserError: they have no game in common.
     """
-    shared = [game for game in a.games if len(a.of(game)) and len(b.of(game))]
-    if not shared:
+    common = [game for game in a.games if len(a.of(game)) and len(b.of(game))]
+    if not common:
         raise UserError(
             f"{a.name} and {b.name} have no game in common that both have a score for"
             + "".join(f"\n  {column.name}: {note}" for column in (a, b) for note in column.notes)
         )
-    pairs = [(a.of(game), b.of(game)) for game in shared]
+    pairs = [(a.of(game), b.of(game)) for game in common]
     differences = [difference(x, y, test) for x, y in pairs]
     corrected = holm(np.array([change.p for change in differences]))
     rows = []
-    for game, (x, y), change, p in zip(shared, pairs, differences, corrected):
+    for game, (x, y), change, p in zip(common, pairs, differences, corrected):
         means, verdict = (float(x.mean()), float(y.mean())), _verdict(change.value, p < ALPHA)
         rows.append(GameRow(game, *means, change, float(p), verdict, (len(x), len(y))))
     published = a.published or b.published
     better = Estimate(np.nan)
     if not published:
-        better = stats.improvement(a.select(shared), b.select(shared), resamples)
+        better = stats.improvement(a.select(common), b.select(common), resamples)
     several = all(max(row.seeds[side] for row in rows) > 1 for side in (0, 1))
     sure = several and (better.low > 0.5 or better.high < 0.5)
     changes = {}
-    rated = [game for game in shared if game in games.atari100k()]
+    rated = [game for game in common if game in games.atari100k()]
     if rated:
         x, y = (games.normalised(rated, column.select(rated)) for column in (a, b))
         changes = stats.aggregate_differences(x, y, resamples)
@@ -106,15 +106,15 @@ def _verdict(change: float, sure: bool | np.bool_) -> str:
 
 
 def _notes(a: Column, b: Column, rows: Sequence[GameRow], test: str) -> list[str]:
-    tested = [row for row in rows if np.isfinite(row.corrected)]
+    tests = [row for row in rows if np.isfinite(row.corrected)]
     lines = []
     head = budgets.title([row.game for row in rows], a.budgets)
     if head not in ("Atari 100K", "Scores"):
         lines.append(f"{head}.")
-    if tested:
+    if tests:
         lines += [
             f"Verdicts are {b.name}'s, at 95%. A game: p of a {TESTS[test]}, corrected by Holm "
-            f"over {len(tested)} games, below {ALPHA}. Overall: the interval of P(improvement) "
+            f"over {len(tests)} games, below {ALPHA}. Overall: the interval of P(improvement) "
             "does not hold 0.5.",
             "[ ] of a game: 95% Welch interval of the difference, not corrected.",
         ]
@@ -137,12 +137,12 @@ def _notes(a: Column, b: Column, rows: Sequence[GameRow], test: str) -> list[str
                 f"{column.name} has few episodes, few seeds or is biased on: {', '.join(doubtful)}."
             )
         lines += [f"{column.name}: {note}." for note in column.notes]
-    if test == "permutation" and tested:
-        least = min(smallest_p(*row.seeds) for row in tested)
-        if least * len(tested) >= ALPHA:
+    if test == "permutation" and tests:
+        least = min(smallest_p(*row.seeds) for row in tests)
+        if least * len(tests) >= ALPHA:
             lines.append(
                 f"With so few seeds a permutation test gives no p below {least:.2g}, after Holm "
-                f"over {len(tested)} games {min(1.0, least * len(tested)):.2g}: it may decide no "
+                f"over {len(tests)} games {min(1.0, least * len(tests)):.2g}: it may decide no "
                 "single game. Use --test welch, more seeds or fewer --games."
             )
     return lines

@@ -84,8 +84,8 @@ def flatten(config: Any) -> dict[str, Any]:
 
 
 def _text(values: dict[str, list[Any]], key: str) -> str:
-    shown = ", ".join(str(value) for value in values.get(key, ["–"]))
-    return shown if len(shown) <= MAX_SHOWN else shown[: MAX_SHOWN - 3] + "..."
+    line = ", ".join(str(value) for value in values.get(key, ["–"]))
+    return line if len(line) <= MAX_SHOWN else line[: MAX_SHOWN - 3] + "..."
 
 
 def records(grid: Grid) -> list[dict[str, str]]:

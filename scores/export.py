@@ -41,11 +41,11 @@ def harmonydream(groups: Sequence[Group]) -> tuple[bytes, list[Problem]]:
     Raises:
       UserError: not exactly one method.
     """
-    measured = [group for group in groups if group.runs]
-    if len(measured) != 1:
-        names = ", ".join(group.name for group in measured)
+    sources = [group for group in groups if group.runs]
+    if len(sources) != 1:
+        names = ", ".join(group.name for group in sources)
         raise UserError(f"this format holds one method, but the sources hold: {names or 'none'}")
-    runs = sorted(measured[0].runs, key=lambda run: (run.game, str(run.seed)))
+    runs = sorted(sources[0].runs, key=lambda run: (run.game, str(run.seed)))
     steps = next((run.evals.frames for run in runs if len(run.evals)), np.zeros(0))
     score: dict[str, list] = {}
     problems = []

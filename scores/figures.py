@@ -24,13 +24,10 @@ BANDS = {"sd": "standard deviation", "ci": "95% interval"}
 
 
 def _draw(axes: Axes, curve: Curve, index: int, label: str, every: int) -> None:
-    drawn = look(index)
-    axes.plot(
-        curve.frames, curve.mean, label=label, linewidth=1.4, markersize=3, markevery=every, **drawn
-    )
-    axes.fill_between(
-        curve.frames, curve.low, curve.high, color=drawn["color"], alpha=0.18, linewidth=0
-    )
+    style = {"linewidth": 1.4, "markersize": 3, "markevery": every} | look(index)
+    axes.plot(curve.frames, curve.mean, label=label, **style)
+    band = {"color": style["color"], "alpha": 0.18, "linewidth": 0}
+    axes.fill_between(curve.frames, curve.low, curve.high, **band)
 
 
 def learning_curves(
@@ -43,19 +40,21 @@ def learning_curves(
       frames: budget, None for the benchmark's.
       band: of `BANDS`, see `curves.learning_curve`.
     """
-    drawn = {
+    by_game = {
         game: [learning_curve(g, game, c, frames, band) for g, c in zip(groups, columns)]
         for game in rows_of(columns)
     }
-    shown = {game: curves for game, curves in drawn.items() if any(curves)}
-    if not shown:
+    by_game = {game: curves for game, curves in by_game.items() if any(curves)}
+    if not by_game:
         raise UserError("no curves to draw: published columns have final scores only")
-    across = min(6, math.ceil(math.sqrt(len(shown))) + (len(shown) > 4))
-    down = math.ceil(len(shown) / across)
+    across = min(6, math.ceil(math.sqrt(len(by_game))) + (len(by_game) > 4))
+    down = math.ceil(len(by_game) / across)
     handles: dict[str, Any] = {}
     with styled():
         figure = new_figure(max(3.6, 1.75 * across), 1.45 * down + 0.6)
-        for axes, (game, curves) in zip(panels(figure, down, across, len(shown)), shown.items()):
+        for axes, (game, curves) in zip(
+            panels(figure, down, across, len(by_game)), by_game.items()
+        ):
             for index, curve in enumerate(curves):
                 if curve is not None:
                     _draw(axes, curve, index, groups[index].name, every=4)
@@ -70,11 +69,11 @@ def learning_curves(
             frames_axis(axes)
             handles |= dict(reversed(pair) for pair in zip(*axes.get_legend_handles_labels()))
         names = [*(group.name for group in groups), "human", "random"]
-        listed = [name for name in names if name in handles]
+        labels = [name for name in names if name in handles]
         figure.legend(
-            [handles[name] for name in listed], listed, loc="outside upper center", ncols=5
+            [handles[name] for name in labels], labels, loc="outside upper center", ncols=5
         )
-        seeds = {curve.seeds for curves in shown.values() for curve in curves if curve}
+        seeds = {curve.seeds for curves in by_game.values() for curve in curves if curve}
         spread = f"mean and {BANDS[band]} over seeds" if seeds != {1} else "one seed each"
         figure.supxlabel(f"Environment frames ({spread})", fontsize=8)
         figure.supylabel("Score", fontsize=8)

@@ -40,10 +40,10 @@ def find_runs(root: Path) -> Iterator[Path]:
     """
     for folder, below, files in os.walk(root):
         seeds = any(name.startswith("seed-") for name in below)
-        recorded = bool(set(RECORDS) & set(files)) or any(f.startswith(EVENTS) for f in files)
-        run = recorded or ("config.yaml" in files and not seeds)
-        skipped = HEAVY | {"eval"} if run else HEAVY
-        below[:] = sorted(name for name in below if name not in skipped and name[0] != ".")
+        has_records = bool(set(RECORDS) & set(files)) or any(f.startswith(EVENTS) for f in files)
+        run = has_records or ("config.yaml" in files and not seeds)
+        heavy = HEAVY | {"eval"} if run else HEAVY
+        below[:] = sorted(name for name in below if name not in heavy and name[0] != ".")
         if run:
             yield Path(folder)
 
@@ -66,8 +66,8 @@ def read_folder(path: Path, reading: Reading = NOTHING) -> tuple[list[Run], list
     config = settings(folder)
     task = config.get("task") or config.get("env.task") or config.get("env.id")
     if config.get("env.name") and config.get("env.task"):  # TorchRL's {name: cheetah, task: run}
-        joined = f"{config['env.name']}_{config['env.task']}"
-        task = joined if names.is_known(joined) else task
+        pair = f"{config['env.name']}_{config['env.task']}"
+        task = pair if names.is_known(pair) else task
     if not task:
         return [], [Problem(str(folder), "no task: config.yaml is missing or has no key 'task'")]
     seed = re.fullmatch(r"seed-(\d+)", folder.name)
@@ -167,23 +167,23 @@ def _collect(points: Points, key: str, frame: Any, score: Any) -> None:
 
 
 def _curve(
-    points: Points, key: str, name: str, episodes: int, factor: float, told: dict[str, None]
+    points: Points, key: str, name: str, episodes: int, factor: float, faults: dict[str, None]
 ) -> Series:
     """Makes the curve of a key, steps times `factor`; what is wrong with it is told."""
     curve, complaint = series(*points.get(key, ([], [])), episodes)
     if complaint:
-        told[f"{name}: {complaint}"] = None
+        faults[f"{name}: {complaint}"] = None
     return dataclasses.replace(curve, frames=curve.frames * factor)
 
 
-def _episodes(file: Path, run: Run, config: Mapping[str, str], told: dict[str, None]) -> Run:
+def _episodes(file: Path, run: Run, config: Mapping[str, str], faults: dict[str, None]) -> Run:
     """Reads our record of episodes; the episodes of one evaluation share their frame."""
     points: Points = {}
     repeat = 0.0  # frames for each agent step
     try:
         for record in read_jsonl(file, '"return"'):
             if isinstance(record, BadFile):
-                told[str(record)] = None
+                faults[str(record)] = None
             elif record.get("mode") in ("eval", "train"):
                 frame: Any = record.get("frame")
                 step: Any = record.get("step")
@@ -191,17 +191,17 @@ def _episodes(file: Path, run: Run, config: Mapping[str, str], told: dict[str, N
                 if _positive(frame) and _positive(step):
                     repeat = frame / step
     except BadFile as error:
-        told[str(error)] = None
+        faults[str(error)] = None
     if not points:
-        told["holds no score"] = None
+        faults["holds no score"] = None
     # An environment that repeats actions inside plays more frames than `env.gym.repeat` says.
     inside = names.frameskip(run.game)
     factor = inside * (_number(config.get("env.gym.repeat")) or 1) / repeat if repeat else 1.0
     factor = factor if inside > 1 else 1.0
     return dataclasses.replace(
         run,
-        evals=evaluations(_curve(points, "eval", "evaluation", 1, factor, told)),
-        trains=_curve(points, "train", "training", 1, factor, told),
+        evals=evaluations(_curve(points, "eval", "evaluation", 1, factor, faults)),
+        trains=_curve(points, "train", "training", 1, factor, faults),
         length=_number(config.get("run.steps")) * repeat * factor,
         overshoot=_number(config.get("run.envs")) * repeat * factor,
     )
@@ -218,7 +218,7 @@ def _number(text: str | None) -> float:
         return 0.0
 
 
-def _log(logs: list[Path], run: Run, reading: Reading, told: dict[str, None]) -> Run:
+def _log(logs: list[Path], run: Run, reading: Reading, faults: dict[str, None]) -> Run:
     """Reads a log: records of a step and scalars. An evaluation is logged as one number.
 
     The usual names of the scalars, and whether such logs count frames, are in data/names.json.
@@ -235,7 +235,7 @@ def _log(logs: list[Path], run: Run, reading: Reading, told: dict[str, None]) ->
         events = file.name.startswith(EVENTS)
         for record in read_events(file) if events else read_jsonl(file, pattern):
             if isinstance(record, BadFile):
-                told[str(record)] = None
+                faults[str(record)] = None
                 continue
             for key in kinds.keys() & record.keys():
                 _collect(points, key, record.get("step"), record[key])
@@ -246,8 +246,8 @@ def _log(logs: list[Path], run: Run, reading: Reading, told: dict[str, None]) ->
         unit, kind = kinds[key]
         if not len(curves[kind]):
             single = kind == "train" and unit == "frames"  # others log means of episodes
-            factor = reading.factor(unit, run.game, f"steps of {key}", told.setdefault)
-            curves[kind] = _curve(points, key, key, 1 if single else UNKNOWN, factor, told)
+            factor = reading.factor(unit, run.game, f"steps of {key}", faults.setdefault)
+            curves[kind] = _curve(points, key, key, 1 if single else UNKNOWN, factor, faults)
     evals, trains = evaluations(curves["eval"]), curves["train"]
     if len(evals) == 1 and not evals.frames[0] and len(trains):
         # SheepRL logs its one test, after training, at step 0.

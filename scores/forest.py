@@ -28,25 +28,25 @@ def forest(comparison: Comparison) -> Figure:
     human score they stay raw. The axis is linear near zero and logarithmic beyond.
     """
     rated = [row for row in comparison.rows if np.isfinite(games.span(row.game))]
-    scaled = [(row, games.span(row.game) if rated else 1.0) for row in rated or comparison.rows]
-    scaled.sort(key=lambda pair: -pair[0].difference.value / pair[1])
+    pairs = [(row, games.span(row.game) if rated else 1.0) for row in rated or comparison.rows]
+    pairs.sort(key=lambda pair: -pair[0].difference.value / pair[1])
     with styled():
-        figure = new_figure(5.2, 1.5 + 0.19 * (len(scaled) + 2))
+        figure = new_figure(5.2, 1.5 + 0.19 * (len(pairs) + 2))
         axes = figure.subplots()
         axes.axvline(0, color="black", linewidth=0.9)
-        for place, (row, scale) in enumerate(scaled):
+        for place, (row, scale) in enumerate(pairs):
             change = row.difference
             look = LOOKS[row.verdict]
             if np.isfinite(change.low):
                 span = [change.low / scale, change.high / scale]
                 axes.plot(span, [place] * 2, color=look["color"], linewidth=1.3)
             axes.plot(change.value / scale, place, markersize=4, **look)
-        labels = [games.title(row.game) for row, _ in scaled]
-        ticks: list[float] = list(range(len(scaled)))
+        labels = [games.title(row.game) for row, _ in pairs]
+        ticks: list[float] = list(range(len(pairs)))
         iqm = comparison.aggregates.get("iqm")
         if iqm and np.isfinite(iqm.low):
-            ticks.append(len(scaled) + 0.5)
-            axes.axhline(len(scaled) - 0.25, color=GREY, linewidth=0.6)
+            ticks.append(len(pairs) + 0.5)
+            axes.axhline(len(pairs) - 0.25, color=GREY, linewidth=0.6)
             axes.plot([iqm.low, iqm.high], ticks[-1:] * 2, color="black", linewidth=2.2)
             axes.plot(iqm.value, ticks[-1], color="black", marker="D", markersize=5.5)
             labels.append("IQM, all games")
@@ -58,7 +58,7 @@ def forest(comparison: Comparison) -> Figure:
             axes.set_xscale("symlog", linthresh=0.1, linscale=0.6)
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:+g}" if value else "0")
         _label(axes, comparison, "human-normalised score" if rated else "score")
-        for name in (name for name in LOOKS if name in {row.verdict for row, _ in scaled}):
+        for name in (name for name in LOOKS if name in {row.verdict for row, _ in pairs}):
             axes.plot([], [], linestyle="-", markersize=4, label=name, **LOOKS[name])
         # Outside of the axes, where it covers no interval.
         figure.legend(

@@ -161,10 +161,10 @@ class _File:
             return []
         if complaint:
             self.report(f"{where}: {complaint}")
-        joined = evaluations(points) if kind == "eval" else EMPTY
+        evals = evaluations(points) if kind == "eval" else EMPTY
         trains = points if kind == "train" else EMPTY
         path = str(self.path)
-        return [Run(method, normalise(str(task)), seed_of(seed), path, joined, trains)]
+        return [Run(method, normalise(str(task)), seed_of(seed), path, evals, trains)]
 
     def _upstream(self, content: list) -> Iterable[Run]:
         """Reads upstream's list of runs; their scores are training episodes, or bins of them.
@@ -183,9 +183,9 @@ class _File:
             episodes = 1
             if _binned(x) and isinstance(y, list) and len(x) == len(y):
                 widths.append(float(np.diff(np.sort(np.asarray(x, np.float64))).min()))
-                filled = [(a, b) for a, b in zip(x, y) if b is not None and b == b]
-                empty += len(x) - len(filled)
-                x, y, episodes = [a for a, _ in filled], [b for _, b in filled], UNKNOWN
+                pairs = [(a, b) for a, b in zip(x, y) if b is not None and b == b]
+                empty += len(x) - len(pairs)
+                x, y, episodes = [a for a, _ in pairs], [b for _, b in pairs], UNKNOWN
             method, seed = str(entry.get("method", stem(self.path))), entry.get("seed", 0)
             runs += self._run(method, entry["task"], seed, x, y, episodes, "train")
         if empty:
@@ -289,8 +289,8 @@ class _File:
             self.report(str(error))
         runs: dict[tuple, Run] = {}
         for (who, game, seed, mode), values in points.items():
-            x, y, behind = (list(column) for column in zip(*values))
-            (run,) = self._run(who, game, seed, x, y, behind, mode)
+            x, y, numbers = (list(column) for column in zip(*values))
+            (run,) = self._run(who, game, seed, x, y, numbers, mode)
             other = runs.get((who, game, seed), run)
             evals, trains = (run, other) if mode == "eval" else (other, run)
             runs[who, game, seed] = dataclasses.replace(

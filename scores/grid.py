@@ -92,8 +92,8 @@ def text(grid: Grid) -> str:
     """Renders as plain text; `*` marks bold cells."""
 
     def plain(cell: Cell) -> str:
-        shown = cell.text + cell.marks + "*" * cell.bold
-        return f"{shown} {cell.detail}" if cell.detail else shown
+        body = cell.text + cell.marks + "*" * cell.bold
+        return f"{body} {cell.detail}" if cell.detail else body
 
     blocks = [[[plain(cell) for cell in row] for row in block] for block in grid.blocks]
     columns = zip(grid.header, *(row for block in blocks for row in block))
@@ -115,9 +115,9 @@ def markdown(grid: Grid) -> str:
     grid = _escaped(grid, lambda raw: re.sub(r"([\\|*])", r"\\\1", raw))
 
     def plain(cell: Cell) -> str:
-        shown = cell.text + cell.marks
-        shown = f"**{shown}**" if cell.bold and shown else shown
-        return f"{shown} {cell.detail}" if cell.detail else shown
+        body = cell.text + cell.marks
+        body = f"**{body}**" if cell.bold and body else body
+        return f"{body} {cell.detail}" if cell.detail else body
 
     lines = [f"**{grid.title}**", "", f"| {' | '.join(grid.header)} |"]
     lines.append("| --- |" + " ---: |" * (len(grid.header) - 1))
@@ -131,8 +131,8 @@ def latex(grid: Grid) -> str:
     grid = _escaped(grid, lambda raw: "".join(_LATEX.get(letter, letter) for letter in raw))
 
     def plain(cell: Cell) -> str:
-        shown = rf"\textbf{{{cell.text}}}" if cell.bold else cell.text
-        return shown + cell.marks + (rf" {{\scriptsize {cell.detail}}}" if cell.detail else "")
+        body = rf"\textbf{{{cell.text}}}" if cell.bold else cell.text
+        return body + cell.marks + (rf" {{\scriptsize {cell.detail}}}" if cell.detail else "")
 
     lines = [rf"\begin{{tabular}}{{l{'r' * (len(grid.header) - 1)}}}", r"\toprule"]
     lines.append(" & ".join(grid.header) + r" \\")
@@ -146,10 +146,10 @@ def as_html(grid: Grid) -> str:
     grid = _escaped(grid, html.escape)
 
     def plain(cell: Cell, tag: str) -> str:
-        shown = f"<b>{cell.text}{cell.marks}</b>" if cell.bold else cell.text + cell.marks
+        body = f"<b>{cell.text}{cell.marks}</b>" if cell.bold else cell.text + cell.marks
         detail = f" <small>{cell.detail}</small>" if cell.detail else ""
         value = "" if cell.value is None else f' data-value="{cell.value!r}"'
-        return f"<{tag}{value}>{shown}{detail}</{tag}>"
+        return f"<{tag}{value}>{body}{detail}</{tag}>"
 
     head = "".join(
         f'<th scope="col"><button type="button">{name}</button></th>' for name in grid.header

@@ -9,7 +9,7 @@ from scores.grid import MARKS
 from scores.protocol import FLAGS, REDUCTIONS, Column
 
 
-def notes(columns: Sequence[Column], flagged: Set[str], rated: bool) -> list[str]:
+def notes(columns: Sequence[Column], flags: Set[str], rated: bool) -> list[str]:
     """Returns the lines below a table.
 
     Args:
@@ -28,7 +28,7 @@ def notes(columns: Sequence[Column], flagged: Set[str], rated: bool) -> list[str
             "the way of scoring."
         )
     meanings = {**FLAGS, "partial": "over the games that have scores only: not comparable"}
-    lines += [f"{MARKS[flag]} {meanings[flag]}." for flag in MARKS if flag in flagged]
+    lines += [f"{MARKS[flag]} {meanings[flag]}." for flag in MARKS if flag in flags]
     lines.append("–: no score. *, bold: within 5% of the best of the row.")
     human = " Human-normalised: 1 = human." if rated else ""
     lines.append(f"[ ]: 95% interval, stratified bootstrap over seeds.{human}")
@@ -50,10 +50,10 @@ def _rounding(column: Column) -> list[str]:
         if abs(value - printed) > digit / 2 + 1e-9:
             spans = {game: games.span(game) for game in column.games}
             small = sorted(spans, key=spans.__getitem__)[:3]
-            listed = ", ".join(f"{games.title(game)} {spans[game]:g}" for game in small)
+            smallest = ", ".join(f"{games.title(game)} {spans[game]:g}" for game in small)
             lines.append(
                 f"{column.name}: its paper prints a {name} of {printed:.1%}; its cells, printed "
                 f"as whole scores, give {value:.1%}. Rounding weighs most where human and random "
-                f"are few points apart: {listed}."
+                f"are few points apart: {smallest}."
             )
     return lines

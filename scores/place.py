@@ -45,7 +45,7 @@ class Point:
 
 
 @dataclasses.dataclass(frozen=True)
-class Placed:
+class Placement:
     """A run and its points."""
 
     run: Run
@@ -61,16 +61,16 @@ class Placed:
         total = len(self.points) - count[NOWHERE]
         places = ", ".join(f"{where} at {count[where]}" for where in (INSIDE, ABOVE, BELOW))
         k = len(self.seeds)
-        lacking = f"; {count[NOWHERE]} more beyond their frames" if count[NOWHERE] else ""
+        beyond = f"; {count[NOWHERE]} more beyond their frames" if count[NOWHERE] else ""
         return (
             f"{self.method}, {games.title(self.run.game)}, seed {self.run.seed}, among the "
-            f"{k} seeds of {self.name}: {places} of {total} evaluations{lacking}. One more seed of "
+            f"{k} seeds of {self.name}: {places} of {total} evaluations{beyond}. One more seed of "
             f"the same kind is expected to be inside at {(k - 1) / (k + 1):.0%} of them; "
             "evaluations of one run are not independent."
         )
 
 
-def place(groups: Sequence[Group], among: Group) -> list[Placed]:
+def place(groups: Sequence[Group], among: Group) -> list[Placement]:
     """Places the runs of groups among the seeds of another one, game by game.
 
     A seed that has no point at the frame of an evaluation counts with the straight line between
@@ -88,15 +88,15 @@ def place(groups: Sequence[Group], among: Group) -> list[Placed]:
     runs = [(group.name, run) for group in groups for run in group.runs if len(run.evals)]
     if not runs:
         raise UserError("no run has an evaluation yet: nothing to place")
-    placed = []
+    placements = []
     for method, run in runs:
         seeds = tuple(each for each in among.runs if each.game == run.game and len(each.curve))
         if seeds:
-            placed.append(Placed(run, method, among.name, seeds, _points(run, seeds)))
-    if not placed:
+            placements.append(Placement(run, method, among.name, seeds, _points(run, seeds)))
+    if not placements:
         wanted = ", ".join(sorted({games.title(run.game) for _, run in runs}))
         raise UserError(f"{among.name} has no curve of {wanted}")
-    return placed
+    return placements
 
 
 def _points(run: Run, seeds: Sequence[Run]) -> tuple[Point, ...]:
@@ -108,8 +108,8 @@ def _points(run: Run, seeds: Sequence[Run]) -> tuple[Point, ...]:
         where = BELOW if score < low else ABOVE if score > high else INSIDE
         if math.isnan(low):  # as a seed has no score there
             where = NOWHERE
-        seen = float(evals.frames[index]), score, int(evals.episodes[index])
-        points.append(Point(*seen, low, mean, high, where))
+        own = float(evals.frames[index]), score, int(evals.episodes[index])
+        points.append(Point(*own, low, mean, high, where))
     return tuple(points)
 
 
@@ -121,9 +121,9 @@ def _at(frames: np.ndarray, seeds: Sequence[Run]) -> np.ndarray:
     )
 
 
-def grid(placed: Placed) -> Grid:
+def grid(placement: Placement) -> Grid:
     """Lays out a table of a run's evaluations, with the sentence below."""
-    mean = f"Mean of {len(placed.seeds)}"
+    mean = f"Mean of {len(placement.seeds)}"
     header = ["Frames", "Score", "Episodes", "Lowest", mean, "Highest", "Run is"]
     rows = [
         [
@@ -133,32 +133,32 @@ def grid(placed: Placed) -> Grid:
             *(Cell(number(value)) for value in (point.low, point.mean, point.high)),
             Cell(point.where or "–"),
         ]
-        for point in placed.points
+        for point in placement.points
     ]
-    run = placed.run
-    title = f"{placed.method} seed {run.seed} on {games.title(run.game)}, among {placed.name}"
-    return Grid(title, header, [rows], [placed.sentence])
+    run = placement.run
+    title = f"{placement.method} seed {run.seed} on {games.title(run.game)}, among {placement.name}"
+    return Grid(title, header, [rows], [placement.sentence])
 
 
-def records(placed: Sequence[Placed]) -> list[dict[str, Any]]:
+def records(placements: Sequence[Placement]) -> list[dict[str, Any]]:
     """Returns a record for each evaluation."""
     return [
         {"method": each.method, "game": each.run.game, "seed": each.run.seed, "among": each.name}
         | {k: None if v != v else v for k, v in dataclasses.asdict(point).items()}
-        for each in placed
+        for each in placements
         for point in each.points
     ]
 
 
-def figure(placed: Sequence[Placed]) -> Figure:
+def figure(placements: Sequence[Placement]) -> Figure:
     """Draws a panel a game: the seeds thin with the band between them, the runs over it."""
-    names = list(dict.fromkeys(each.run.game for each in placed))
+    names = list(dict.fromkeys(each.run.game for each in placements))
     across = min(3, len(names))
     down = math.ceil(len(names) / across)
     with styled():
         drawing = new_figure(4.6 if across == 1 else 3.2 * across, 3.0 * down + 0.3)
         for axes, game in zip(panels(drawing, down, across, len(names)), names):
-            here = [each for each in placed if each.run.game == game]
+            here = [each for each in placements if each.run.game == game]
             seeds = here[0].seeds
             for curve in (seed.curve for seed in seeds):
                 axes.plot(curve.frames, curve.scores, color=GREY, linewidth=0.7, alpha=0.7)

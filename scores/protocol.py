@@ -74,8 +74,8 @@ class Column:
     def select(self, names: Sequence[str]) -> np.ndarray:
         """Returns `[R, len(names)]` scores, NaN for games that the column lacks."""
         place = {game: index for index, game in enumerate(self.games)}
-        padded = np.pad(self.scores, ((0, 0), (0, 1)), constant_values=np.nan)
-        return padded[:, [place.get(name, -1) for name in names]]
+        wide = np.pad(self.scores, ((0, 0), (0, 1)), constant_values=np.nan)
+        return wide[:, [place.get(name, -1) for name in names]]
 
     def flags(self, game: str) -> tuple[str, ...]:
         """Returns the names (see `FLAGS`) of what is doubtful about a game's score."""
@@ -113,18 +113,18 @@ def columns(
         known = ", ".join(REDUCTIONS)
         raise UserError(f"no protocol {protocol!r}; known: {known}{nearest(protocol, REDUCTIONS)}")
     limits = budgets(groups, frames)
-    scored = []
+    result = []
     for group in groups:
         if (source := group.published) is None:
             evaluated = any(len(run.evals) for run in group.runs)
-            chosen = protocol or ("final-eval" if evaluated else "train-window")
-            scored.append(_measured(group, chosen, limits, unfinished))
+            name = protocol or ("final-eval" if evaluated else "train-window")
+            result.append(_measured(group, name, limits, unfinished))
         else:
             scores = np.array([list(source.scores.values())], np.float64)
             what = source.protocol, list(source.scores), [0], scores, np.full(scores.shape, UNKNOWN)
             notes = [source.source] if source.source else []
-            scored.append(Column(group.name, *what, limits, source, notes))
-    return scored
+            result.append(Column(group.name, *what, limits, source, notes))
+    return result
 
 
 def _measured(group: Group, protocol: str, limits: Mapping[str, float], unfinished: bool) -> Column:

@@ -74,11 +74,11 @@ def page(
 
 
 def _summary(columns: Sequence[Column]) -> str:
-    measured = [column for column in columns if not column.published]
-    runs = sum(len(column.of(game)) for column in measured for game in column.games)
+    sources = [column for column in columns if not column.published]
+    runs = sum(len(column.of(game)) for column in sources for game in column.games)
     return (
         f"{', '.join(column.name for column in columns)}. {runs} scored runs, "
-        f"columns of published means: {len(columns) - len(measured)}."
+        f"columns of published means: {len(columns) - len(sources)}."
     )
 
 
@@ -125,9 +125,9 @@ def _comparisons(groups: Sequence[Group], columns: Sequence[Column]) -> list[str
 
 
 def _methods(columns: Sequence[Column]) -> list[str]:
-    used = [column.protocol for column in columns]
-    told = [name for name in REDUCTIONS if name in PROTOCOLS or name in used]
-    lines = [f"{name}: {REDUCTIONS[name]}." for name in told]
+    protocols = [column.protocol for column in columns]
+    names = [name for name in REDUCTIONS if name in PROTOCOLS or name in protocols]
+    lines = [f"{name}: {REDUCTIONS[name]}." for name in names]
     lines += [
         "All steps are environment frames. Human-normalised: (score − random)/(human − random).",
         "IQM: mean of the middle half of all runs of all games. Optimality gap: how far runs fall "

@@ -58,14 +58,14 @@ def difference(a: np.ndarray, b: np.ndarray, test: str) -> Difference:
 def _permutation(a: np.ndarray, b: np.ndarray) -> float:
     from scipy import stats  # Lazy: one second.
 
-    found = stats.permutation_test(
+    result = stats.permutation_test(
         (a, b),
         lambda x, y, axis: y.mean(axis) - x.mean(axis),
         vectorized=True,
         n_resamples=MAX_PERMUTATIONS,
         rng=np.random.default_rng(0),
     )
-    return float(found.pvalue)
+    return float(result.pvalue)
 
 
 def smallest_p(a: int, b: int) -> float:

@@ -91,14 +91,14 @@ def resamples(
       chunk: most resamples at a time.
     """
     order = np.argsort(np.isnan(scores), axis=0, kind="stable")
-    packed = np.take_along_axis(scores, order, axis=0)  # runs first, then NaN
-    have = (~np.isnan(packed)).sum(0)
-    absent = np.isnan(packed)
+    runs = np.take_along_axis(scores, order, axis=0)  # runs first, then NaN
+    have = (~np.isnan(runs)).sum(0)
+    absent = np.isnan(runs)
     for start in range(0, count, chunk):
-        size = (min(chunk, count - start), *packed.shape)
+        size = (min(chunk, count - start), *runs.shape)
         index = (rng.random(size) * have).astype(np.intp)
-        drawn = packed[index, np.arange(packed.shape[1])]
-        yield np.where(absent, np.nan, drawn)
+        draw = runs[index, np.arange(runs.shape[1])]
+        yield np.where(absent, np.nan, draw)
 
 
 def bootstrap(
@@ -124,9 +124,9 @@ def bootstrap(
     )
     chunk = max(1, int(MAX_ELEMENTS // elements))
     draws = [resamples(sample, rng, count, chunk) for sample in samples]
-    sampled = np.concatenate([np.asarray(statistic(*drawn)) for drawn in zip(*draws)], axis=-1)
+    results = np.concatenate([np.asarray(statistic(*draw)) for draw in zip(*draws)], axis=-1)
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(sampled, [tail, 1 - tail], axis=-1)
+    low, high = np.quantile(results, [tail, 1 - tail], axis=-1)
     return [Estimate(float(v), float(a), float(b)) for v, a, b in zip(values, low, high)]
 
 

@@ -73,12 +73,12 @@ def build(
       resamples: bootstrap resamples behind each interval.
       only: the games of the table; None: see `rows_of`.
     """
-    shown = rows_of(columns) if only is None else only
-    title = budgets.title(shown, {k: v for column in columns for k, v in column.budgets.items()})
-    table = Table(columns, shown, {}, title, [])
+    names = rows_of(columns) if only is None else only
+    title = budgets.title(names, {k: v for column in columns for k, v in column.budgets.items()})
+    table = Table(columns, names, {}, title, [])
     entries: dict[tuple[str, str], Entry] = {}
     for column in columns:
-        rows = _games(column, shown, resamples) + _aggregates(column, table.rated, resamples)
+        rows = _games(column, names, resamples) + _aggregates(column, table.rated, resamples)
         entries |= {(entry.row, column.name): entry for entry in rows}
     for row in dict.fromkeys(row for row, _ in entries):
         for entry in _best(row, [entries[row, column.name] for column in columns]):
@@ -95,11 +95,11 @@ def rows_of(columns: Sequence[Column]) -> list[str]:
     return [*known, *sorted(present - set(known))]
 
 
-def _games(column: Column, shown: Sequence[str], resamples: int) -> list[Entry]:
-    scores = column.select(shown)
+def _games(column: Column, names: Sequence[str], resamples: int) -> list[Entry]:
+    scores = column.select(names)
     runs = np.isfinite(scores).sum(0)
     have = np.flatnonzero(runs)
-    estimates = dict.fromkeys(range(len(shown)), Estimate(np.nan))
+    estimates = dict.fromkeys(range(len(names)), Estimate(np.nan))
     if len(have):
         means = stats.bootstrap(stats.each_task, scores[:, have], count=resamples)
         estimates |= {
@@ -107,10 +107,10 @@ def _games(column: Column, shown: Sequence[str], resamples: int) -> list[Entry]:
             for index, estimate in zip(have, means)
         }
     entries = []
-    for index, game in enumerate(shown):
+    for index, game in enumerate(names):
         episodes = column.episodes[:, list(column.games).index(game)] if runs[index] else [0]
-        behind = int(runs[index]), None if min(episodes) < 0 else int(sum(episodes))
-        entries.append(Entry(game, column.name, estimates[index], *behind, column.flags(game)))
+        counts = int(runs[index]), None if min(episodes) < 0 else int(sum(episodes))
+        entries.append(Entry(game, column.name, estimates[index], *counts, column.flags(game)))
     return entries
 
 
@@ -219,7 +219,7 @@ def records(table: Table) -> list[dict]:
     for (row, name), entry in table.entries.items():
         kind = "aggregate" if row in TITLES else "game"
         head = {"row": row, "kind": kind, "column": name, "protocol": protocols[name]}
-        behind = {"seeds": entry.seeds, "episodes": entry.episodes, "best": entry.best}
+        counts = {"seeds": entry.seeds, "episodes": entry.episodes, "best": entry.best}
         numbers = dataclasses.asdict(entry.estimate)
-        rows.append(head | numbers | behind | {"flags": list(entry.flags)})
+        rows.append(head | numbers | counts | {"flags": list(entry.flags)})
     return rows

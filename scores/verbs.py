@@ -202,10 +202,10 @@ def run_place(args: argparse.Namespace) -> int:
     if len(others) != 1:
         several = ", ".join(group.name for group in others)
         raise UserError(f"--among takes one column, {args.among} has {len(others)}: {several}")
-    placed = place.place(groups, others[0])
-    records = place.records(placed)
-    _print(args, [place.grid(each) for each in placed], records, {"entries": records})
-    _draw(args.figure, lambda: place.figure(placed))
+    placements = place.place(groups, others[0])
+    records = place.records(placements)
+    _print(args, [place.grid(each) for each in placements], records, {"entries": records})
+    _draw(args.figure, lambda: place.figure(placements))
     return _finish(args, problems + faults)
 
 
