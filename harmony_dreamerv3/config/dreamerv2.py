@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import Annotated
 
 from embodied.core import ranges
 from embodied.core.errors import UserError, nearest
-from embodied.core.ranges import OutOfRange, Range
+from embodied.core.ranges import Note, OutOfRange, Range
 
 
 @dataclasses.dataclass(frozen=True)
 class RSSMConfig:
-    """Sizes of the recurrent state-space model; `classes` 0 makes the latents Gaussian.
+    """The recurrent state-space model.
 
-    `gru_init` is `fan_in` (torch's default) or `xavier`; `minstd` is for Gaussian latents.
+    Args:
+      deter: size of the deterministic state.
+      hidden: size of the hidden layers.
+      stoch: number of latents.
+      classes: of each latent; 0 makes them Gaussian.
+      minstd: smallest standard deviation of Gaussian latents.
+      gru_init: of the recurrent kernel: fan_in (torch's default, its bias too) or xavier.
     """
 
-    deter: int
-    hidden: int
-    stoch: int
-    classes: int
-    minstd: float
+    deter: Annotated[int, ranges.COUNT, Note(symbol="h_t")]
+    hidden: Annotated[int, ranges.COUNT]
+    stoch: Annotated[int, ranges.COUNT, Note(symbol="z_t")]
+    classes: Annotated[int, ranges.COUNT_OR_NONE, Note(symbol="z_t")]
+    minstd: Annotated[float, ranges.POSITIVE]
     gru_init: str
 
     def __post_init__(self) -> None:
-        sizes = dict.fromkeys(("deter", "hidden", "stoch"), ranges.COUNT)
-        own = {"classes": ranges.COUNT_OR_NONE, "minstd": ranges.POSITIVE}
-        ranges.check(self, sizes | own)
+        ranges.check_fields(self)
         one_of(self, "gru_init", ("fan_in", "xavier"))
 
     @property
@@ -38,23 +43,29 @@ class RSSMConfig:
 
 @dataclasses.dataclass(frozen=True)
 class CoderConfig:
-    """Encoder or decoder: `kind` plain or residual, regular expressions of keys, sizes.
+    """Encoder or decoder.
 
-    `kernels` are those of the plain convolutions, which all have stride 2 and no padding.
+    Args:
+      kind: of the image layers: plain, or residual with batch norm, for RLBench.
+      mlp_keys: regular expression of the vectors that it sees, matched from the start.
+      cnn_keys: likewise of the images.
+      mlp_layers: layers for vectors.
+      mlp_units: size of each.
+      cnn_depth: channels of the largest image layer; they double with every halving.
+      kernels: of the plain image layers, which have stride 2 and no padding.
     """
 
     kind: str
     mlp_keys: str
     cnn_keys: str
-    mlp_layers: int
-    mlp_units: int
-    cnn_depth: int
+    mlp_layers: Annotated[int, ranges.COUNT]
+    mlp_units: Annotated[int, ranges.COUNT]
+    cnn_depth: Annotated[int, ranges.COUNT]
     kernels: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        ranges.check_fields(self)
         one_of(self, "kind", ("plain", "residual"))
-        sizes = ("mlp_layers", "mlp_units", "cnn_depth")
-        ranges.check(self, dict.fromkeys(sizes, ranges.COUNT))
         for kernel in self.kernels:
             if isinstance(kernel, bool) or not isinstance(kernel, int) or not 2 <= kernel <= 64:
                 raise OutOfRange("kernels", f"must be whole numbers from 2 to 64, got {kernel!r}")
@@ -70,99 +81,147 @@ class CoderConfig:
 
 @dataclasses.dataclass(frozen=True)
 class PrototypesConfig:
-    """DreamerPro's prototypes: `count` of size `dim`, and how they are trained.
+    """DreamerPro's prototypes.
 
-    `shift` in pixels bounds the translation of a view; the first `warm_up` steps of a window count
-    neither for SwAV nor for the temporal loss; `ema` is the share of the online networks that goes
-    into their moving copies at every update; the first `freeze` updates leave the prototypes.
+    Args:
+      count: how many there are.
+      dim: size of each.
+      temperature: of the predicted assignments.
+      sinkhorn_eps: temperature of the assignments themselves.
+      sinkhorn_iters: how often these are balanced.
+      shift: bound of the translation of a view along each axis.
+      warm_up: first steps of a window that the SwAV and the temporal loss leave out.
+      ema: share of encoder and projection that goes into their moving copies at every update.
+      freeze: updates for which the prototypes stay as they were drawn.
     """
 
-    count: int
-    dim: int
-    temperature: float
-    sinkhorn_eps: float
-    sinkhorn_iters: int
-    shift: float
-    warm_up: int
-    ema: float
-    freeze: int
+    count: Annotated[int, ranges.COUNT]
+    dim: Annotated[int, ranges.COUNT]
+    temperature: Annotated[float, ranges.POSITIVE]
+    sinkhorn_eps: Annotated[float, ranges.POSITIVE]
+    sinkhorn_iters: Annotated[int, ranges.COUNT]
+    shift: Annotated[float, ranges.NOT_NEGATIVE, Note("pixels")]
+    warm_up: Annotated[int, ranges.COUNT_OR_NONE, Note("agent steps")]
+    ema: Annotated[float, ranges.SHARE]
+    freeze: Annotated[int, ranges.COUNT_OR_NONE, Note("updates")]
 
     def __post_init__(self) -> None:
-        own = dict.fromkeys(("count", "dim", "sinkhorn_iters"), ranges.COUNT)
-        own |= dict.fromkeys(("warm_up", "freeze"), ranges.COUNT_OR_NONE)
-        own |= dict.fromkeys(("temperature", "sinkhorn_eps"), ranges.POSITIVE)
-        ranges.check(self, own | {"shift": ranges.NOT_NEGATIVE, "ema": ranges.SHARE})
+        ranges.check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True)
 class HeadConfig:
-    """An MLP head."""
+    """A head on the latent features.
 
-    layers: int
-    units: int
+    Args:
+      layers: hidden layers.
+      units: size of each.
+    """
+
+    layers: Annotated[int, ranges.COUNT_OR_NONE]
+    units: Annotated[int, ranges.COUNT]
 
     def __post_init__(self) -> None:
-        ranges.check(self, {"layers": ranges.COUNT_OR_NONE, "units": ranges.COUNT})
+        ranges.check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True)
 class ActorConfig:
-    """The policy head; `dist` of continuous actions: trunc_normal or tanh_normal.
+    """The policy head.
 
-    `draws`: of the squashed normal, for its entropy and for the densest action in evaluations.
+    Args:
+      layers: hidden layers.
+      units: size of each.
+      dist: of continuous actions: trunc_normal, or tanh_normal (DreamerPro).
+      minstd: smallest standard deviation of continuous actions.
+      draws: of the tanh_normal, for its entropy and for the densest action in evaluations.
     """
 
-    layers: int
-    units: int
+    layers: Annotated[int, ranges.COUNT_OR_NONE]
+    units: Annotated[int, ranges.COUNT]
     dist: str
-    minstd: float
-    draws: int
+    minstd: Annotated[float, ranges.POSITIVE]
+    draws: Annotated[int, ranges.COUNT]
 
     def __post_init__(self) -> None:
-        own = {"minstd": ranges.POSITIVE, "draws": ranges.COUNT}
-        ranges.check(self, {"layers": ranges.COUNT_OR_NONE, "units": ranges.COUNT, **own})
+        ranges.check_fields(self)
         one_of(self, "dist", ("trunc_normal", "tanh_normal"))
 
 
 @dataclasses.dataclass(frozen=True)
 class OptConfig:
-    """Adam after clipping by global norm; `decay` says what `wd` does (see `optim_v2`)."""
+    """Adam after clipping by global norm.
 
-    lr: float
-    eps: float
-    clip: float
-    wd: float
+    Args:
+      lr: learning rate.
+      eps: added to the root of the second moment.
+      clip: largest norm of a gradient; inf does not clip.
+      wd: weight decay.
+      decay: coupled adds wd * parameter to the gradient; decoupled (DreamerPro) shrinks the
+        parameter by wd and adds eps before the second moment is corrected.
+    """
+
+    lr: Annotated[float, ranges.NOT_NEGATIVE]
+    eps: Annotated[float, ranges.NOT_NEGATIVE]
+    clip: Annotated[float, Range(0, above=True, infinite=True)]
+    wd: Annotated[float, ranges.NOT_NEGATIVE]
     decay: str
 
     def __post_init__(self) -> None:
-        own = dict.fromkeys(("lr", "eps", "wd"), ranges.NOT_NEGATIVE)
-        ranges.check(self, {**own, "clip": Range(0, above=True, infinite=True)})
+        ranges.check_fields(self)
         one_of(self, "decay", ("coupled", "decoupled"))
 
 
 @dataclasses.dataclass(frozen=True)
 class LossScales:
-    """Weights of the losses under `balance.method fixed`; of those in no task, under every one."""
+    """Weights under `balance.method fixed`; of losses in no task, under every method.
 
-    image: float
-    vector: float
-    reward: float
-    discount: float
-    kl: float
-    swav: float
-    temp: float
-    norm: float
+    Args:
+      image: of every decoded image.
+      vector: of every decoded vector.
+      reward: of the reward; another method does not apply it.
+      discount: of the predicted discount.
+      kl: of both KLs; another method does not apply it.
+      swav: of the assignments predicted by the other view (DreamerPro).
+      temp: of the assignments predicted by the latent state.
+      norm: of the projections' distance from length one.
+    """
+
+    image: Annotated[float, ranges.NOT_NEGATIVE, Note(symbol="w_o")]
+    vector: Annotated[float, ranges.NOT_NEGATIVE, Note(symbol="w_o")]
+    reward: Annotated[float, ranges.NOT_NEGATIVE, Note(symbol="w_r")]
+    discount: Annotated[float, ranges.NOT_NEGATIVE]
+    kl: Annotated[float, ranges.NOT_NEGATIVE, Note(symbol="w_d")]
+    swav: Annotated[float, ranges.NOT_NEGATIVE]
+    temp: Annotated[float, ranges.NOT_NEGATIVE]
+    norm: Annotated[float, ranges.NOT_NEGATIVE]
 
     def __post_init__(self) -> None:
-        names = (field.name for field in dataclasses.fields(self))
-        ranges.check(self, dict.fromkeys(names, ranges.NOT_NEGATIVE))
+        ranges.check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True)
 class AgentConfig:
-    """All settings of the DreamerV2 base."""
+    """The agent; its fields stand at the top of a configuration beside those of every base.
 
-    observation: str  # what the latents must explain: decoder or prototypes
+    Args:
+      observation: what the latents must explain: decoder, or prototypes (DreamerPro), which need
+        images and no decoder keys.
+      predict_discount: False: the discount is constant, for tasks that never end by themselves.
+      clip_rewards: what the reward head learns: identity or tanh of the reward.
+      kl_balance: share of the KL that trains the prior, not the posterior.
+      free_nats: mean KL of a batch below which neither is trained.
+      imag_horizon: steps imagined from every posterior.
+      discount: weight of the next step's value.
+      return_lambda: mixes bootstrapped values into returns.
+      actent: weight of the policy's entropy.
+      start_return: the actor's objective begins with the return of the start (DreamerPro), not
+        of the state after it.
+      slow_critic_every: updates between copies of the critic, the first of them included.
+      entropy_in_critic_target: a slip of the torch code, which only parity sets.
+    """
+
+    observation: str
     rssm: RSSMConfig
     encoder: CoderConfig
     decoder: CoderConfig
@@ -172,33 +231,31 @@ class AgentConfig:
     predict_discount: bool
     clip_rewards: str
     loss_scales: LossScales
-    kl_balance: float
-    free_nats: float
+    kl_balance: Annotated[float, ranges.SHARE, Note(symbol="α")]
+    free_nats: Annotated[float, ranges.NOT_NEGATIVE, Note("nats")]
     model_opt: OptConfig
     actor: ActorConfig
     critic: HeadConfig
     actor_opt: OptConfig
     critic_opt: OptConfig
-    imag_horizon: int
-    discount: float
-    return_lambda: float
-    actent: float
+    imag_horizon: Annotated[int, ranges.COUNT, Note("agent steps", symbol="H")]
+    discount: Annotated[float, ranges.SHARE, Note(symbol="γ")]
+    return_lambda: Annotated[float, ranges.SHARE, Note(symbol="λ")]
+    actent: Annotated[float, ranges.NOT_NEGATIVE, Note(symbol="η")]
     start_return: bool
-    slow_critic_every: int
+    slow_critic_every: Annotated[int, ranges.COUNT, Note("updates")]
     entropy_in_critic_target: bool
 
     def __post_init__(self) -> None:
-        own = dict.fromkeys(("kl_balance", "discount", "return_lambda"), ranges.SHARE)
-        own |= dict.fromkeys(("free_nats", "actent"), ranges.NOT_NEGATIVE)
-        # The objective of V2 begins with the return of state 1.
-        own |= {"imag_horizon": Range(1 if self.start_return else 2, ranges.MAX_COUNT)}
-        ranges.check(self, own | {"slow_critic_every": ranges.COUNT})
+        ranges.check_fields(self)
+        if not self.start_return:
+            ranges.check(self, {"imag_horizon": Range(2, ranges.MAX_COUNT)})
         one_of(self, "observation", ("decoder", "prototypes"))
         one_of(self, "clip_rewards", ("identity", "tanh"))
 
 
 def one_of(settings: object, name: str, words: tuple[str, ...]) -> None:
-    """Raises unless a field is one of `words`."""
+    """Raises OutOfRange unless a field is one of `words`."""
     value = getattr(settings, name)
     if value not in words:
         hint = nearest(value, words) if isinstance(value, str) else ""
