@@ -36,7 +36,7 @@ class Trajectory(NamedTuple):
 
 
 def lambda_return(
-    reward_t: Array, cont_t: Array, value_t: Array, discount: float, lam: float
+    reward_t: Array, cont_t: Array, value_t: Array, discount: float, lam: float | Array
 ) -> Array:
     """λ-returns R_i = r_{i+1} + γ c_{i+1} ((1 - λ) v_{i+1} + λ R_{i+1}), R_H = v_H.
 
@@ -45,7 +45,7 @@ def lambda_return(
       cont_t: continue flags of states 1..H, `[H, ...]`, in [0, 1].
       value_t: values of states 1..H, `[H, ...]`.
       discount: γ.
-      lam: λ in [0, 1].
+      lam: λ in [0, 1], the same or one of each state, `[H, ...]`.
 
     Returns:
       `[H, ...]`, the returns of states 0..H-1.
@@ -54,11 +54,13 @@ def lambda_return(
     inputs = reward_t + discount_t * (1.0 - lam) * value_t
 
     def step(return_t: Array, x: tuple[Array, Array]) -> tuple[Array, Array]:
-        return_tm1 = x[0] + x[1] * lam * return_t
+        return_tm1 = x[0] + x[1] * return_t
         return return_tm1, return_tm1
 
     # Unrolled, the few operations of a step fuse into one kernel for all steps.
-    _, returns = jax.lax.scan(step, value_t[-1], (inputs, discount_t), reverse=True, unroll=True)
+    _, returns = jax.lax.scan(
+        step, value_t[-1], (inputs, discount_t * lam), reverse=True, unroll=True
+    )
     return returns
 
 

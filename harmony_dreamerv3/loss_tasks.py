@@ -98,15 +98,9 @@ def make_balancer(config: BalanceConfig, losses: Losses) -> balance.Balancer:
     try:
         tasks = make_tasks(config, losses)
         balance.check_tasks(tasks, losses.scales)
-        balancer = balance.make(config.method, tasks, **options)
+        return balance.make(config.method, tasks, **options)
     except balance.BalanceError as error:
         raise UserError(str(error)) from error
-    if config.lr and config.method != "fixed" and not balancer.init()[0]:
-        raise UserError(
-            f"balance.lr {config.lr:g} has no effect under balance.method {config.method}, which "
-            "trains nothing; leave it 0"
-        )
-    return balancer
 
 
 def make_tasks(config: BalanceConfig, losses: Losses) -> dict[str, balance.Task]:

@@ -77,14 +77,39 @@ def report(
     _, feat = open_loop(agent, model, batch, key, observed)
     recon = run(agent.wm.decoder, model["decoder"], feat)
     reward, cont = agent.wm.predict(model, feat)
+    value = agent.behavior.value(state.params["critic"], feat)
+    images = {name: recon[name] for name in agent.wm.images}
+    return describe(batch, observed, images, reward, cont, value)
+
+
+def describe(
+    batch: Mapping[str, Array],
+    observed: int,
+    images: Mapping[str, Array],
+    reward: Array,
+    cont: Array,
+    value: Array,
+) -> dict[str, Any]:
+    """Compares predictions of which the first `observed` steps saw the observation.
+
+    Args:
+      batch: what came, `[B, T, ...]`.
+      observed: how many steps were seen.
+      images: predictions `[B, T, H, W, C]` of x / 255, by key.
+      reward: predictions `[B, T]`.
+      cont: likewise, of the probability to continue.
+      value: likewise, of the return.
+
+    Returns:
+      See `report`.
+    """
     out: dict[str, Any] = {}
-    for name in agent.wm.images:
-        truth = batch[name].astype(recon[name].dtype) / 255.0
-        out[f"openloop/{name}/video"] = film(truth, recon[name], observed)
-        out[f"openloop/{name}/error"] = jnp.square(truth - recon[name])[:, observed:].mean()
+    for name, recon in images.items():
+        truth = batch[name].astype(recon.dtype) / 255.0
+        out[f"openloop/{name}/video"] = film(truth, recon, observed)
+        out[f"openloop/{name}/error"] = jnp.square(truth - recon)[:, observed:].mean()
     error = jnp.abs(reward - batch["reward"])
     out["openloop/reward/error"] = error[:, observed:].mean()
-    value = agent.behavior.value(state.params["critic"], feat)
     out["openloop/reward/hist"] = reward.reshape(-1)
     out["replay/reward/hist"] = batch["reward"].reshape(-1)
     out["openloop/value/hist"] = value.reshape(-1)

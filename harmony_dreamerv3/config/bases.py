@@ -10,7 +10,11 @@ from embodied.core.errors import UserError, nearest
 
 DEFAULT = "dreamerv3"
 # Base -> module of its `AgentConfig` in `config`, and of its `Agent` in `agents`.
-MODULES = {"dreamerv3": ("dreamerv3", "dreamerv3"), "dreamerv2": ("dreamerv2", "dreamerv2")}
+MODULES = {
+    "dreamerv3": ("dreamerv3", "dreamerv3"),
+    "dreamerv3_2025": ("dreamerv3_2025", "dreamerv3_2025"),
+    "dreamerv2": ("dreamerv2", "dreamerv2"),
+}
 
 
 def check(base: str) -> None:

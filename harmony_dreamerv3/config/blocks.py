@@ -90,7 +90,8 @@ def defaults(every: Mapping[str, Any], base: str = bases.DEFAULT) -> Flat:
     for name, suite in embodied.envs.suites().items():
         for key, value in vars(suite.options()).items():
             flat[f"env.{name}.{key}"] = value
-    return {"base": base, **flatten(every["defaults"]), **flatten(every[BASES][base]), **flat}
+    # A base may want other values of the keys that all have.
+    return {"base": base, **flat, **flatten(every["defaults"]), **flatten(every[BASES][base])}
 
 
 # Keys of earlier versions, so that their runs go on: the name now, and the value.

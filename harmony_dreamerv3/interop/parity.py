@@ -24,6 +24,7 @@ from harmony_dreamerv3.interop.report import Row
 # Base: the module here whose `check(bundle, jit)` gives a row for each expected tensor.
 COMPARISONS = {
     "dreamerv3": "parity_2023",
+    "dreamerv3_2025": "parity_2025",
     "dreamerv2": "parity_v2",
     "dreamerpro": "parity_v2",
 }

@@ -111,7 +111,12 @@ def twohot_target(value: Array, count: int) -> Array:
       Weights `[..., K]` that sum to one.
     """
     x = symlog(full(value))
-    bins = twohot_bins(count, x.dtype)
+    return interpolate(x, twohot_bins(count, x.dtype))
+
+
+def interpolate(x: Array, bins: Array) -> Array:
+    """Weights `[..., K]` of the two of K ascending `bins` beside each `x` `[...]`."""
+    count = len(bins)
     below = jnp.clip((bins <= x[..., None]).sum(-1) - 1, 0, count - 1)
     above = jnp.clip(count - (bins > x[..., None]).sum(-1), 0, count - 1)
     equal = below == above

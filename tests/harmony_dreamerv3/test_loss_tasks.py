@@ -216,7 +216,6 @@ def test_the_agent_describes_its_losses():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"lr": 0.1, "method": "dwa"}, "balance.lr 0.1 has no effect under balance.method dwa"),
         ({"init": "first_loss", "method": "dwa"}, "'dwa' has no option 'init'"),
         ({"init": "first"}, "balance.init: expected one of one, first_loss, got 'first'; did you"),
         ({"lr": -1.0}, "balance.lr must be at least 0"),

@@ -1,0 +1,345 @@
+"""What the 2025 agent is made of: spaces, networks, optimizer, draws, and its first state."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from embodied.core.errors import UserError
+from embodied.core.space import Space
+from harmony_dreamerv3 import laprop, loss_tasks, moving_norm
+from harmony_dreamerv3.balance import Balancer
+from harmony_dreamerv3.config import Config
+from harmony_dreamerv3.config.dreamerv3_2025 import AgentConfig
+from harmony_dreamerv3.moving_norm import NormState
+from harmony_dreamerv3.nets import symexp_twohot
+from harmony_dreamerv3.nets.block_rssm import BlockRSSM, State, join
+from harmony_dreamerv3.nets.layers import run
+from harmony_dreamerv3.nets.pool_coders import STAGES, Decoder, Encoder, shrinkage
+from harmony_dreamerv3.nets.rms_heads import BinaryHead, PolicyHead, TwoHotHead
+from harmony_dreamerv3.world_model import STANDARD
+
+Array = jax.Array
+Params = dict[str, Any]
+sg = jax.lax.stop_gradient
+FIXED_LOSSES = ("reward", "cont", "dyn", "rep", "policy", "value", "repval")
+
+
+class Draws(NamedTuple):
+    """Noise of one update; zeros give modes."""
+
+    post: Array  # [B, T, S, C], Gumbel, of the posteriors
+    latent: Array  # [H, N, S, C], Gumbel, of imagined states
+    action: dict[str, Array]  # {key: [H + 1, N, A]}, Gumbel or standard normal
+
+
+@dataclasses.dataclass(frozen=True)
+class Modules:
+    """Everything about an agent that does not change.
+
+    Attributes:
+      config: the whole configuration.
+      obs_space: observation space.
+      act_space: spaces by action key, one-hot or continuous `(A,)`.
+      sampling: False replaces random draws: one-hot ones by the mode, Gaussian ones by
+        mean + `gaussian_offset` deviations.
+      gaussian_offset: see there.
+    """
+
+    config: Config
+    obs_space: Mapping[str, Space]
+    act_space: Mapping[str, Space]
+    sampling: bool = True
+    gaussian_offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_spaces(self.config.agent, self.images, self.vectors)
+        _ = self.balancer  # Wrong options fail here, not while tracing.
+
+    # Spaces
+
+    @property
+    def context(self) -> int:
+        """Steps C before the trained ones in a window."""
+        return self.config.run.replay_context
+
+    @functools.cached_property
+    def observed(self) -> dict[str, Space]:
+        """Spaces of what the encoder sees and the decoder reconstructs, in order."""
+        return {k: s for k, s in self.obs_space.items() if k not in STANDARD and k[:4] != "log_"}
+
+    @functools.cached_property
+    def images(self) -> dict[str, Space]:
+        """Those of images, `(H, W, C)` uint8."""
+        return {k: s for k, s in self.observed.items() if len(s.shape) == 3}
+
+    @functools.cached_property
+    def vectors(self) -> dict[str, Space]:
+        """Those of scalars, vectors and matrices."""
+        return {k: s for k, s in self.observed.items() if len(s.shape) < 3}
+
+    @property
+    def obs_keys(self) -> tuple[str, ...]:
+        """Observations that `policy` reads."""
+        return (*self.observed, "is_first")
+
+    @property
+    def batch_keys(self) -> tuple[str, ...]:
+        """What an update reads of windows."""
+        flags = ("reward", "is_first", "is_last", "is_terminal")
+        return (*self.observed, *flags, *self.act_space, *self.stored_space)
+
+    @functools.cached_property
+    def stored_space(self) -> dict[str, Space]:
+        """Latents that are kept with each step in the replay, if windows have a context."""
+        c = self.config.agent.rssm
+        if not self.context:
+            return {}
+        shapes = {"deter": (c.deter,), "stoch": (c.stoch, c.classes)}
+        return {f"dyn/{name}": Space(np.float32, shape) for name, shape in shapes.items()}
+
+    def stored(self, state: State) -> dict[str, Array]:
+        """What replaces the stored latents, `[..., *shape]` float32, from a state or a carry."""
+        return {k: state[k.removeprefix("dyn/")].astype(jnp.float32) for k in self.stored_space}
+
+    # Networks
+
+    @functools.cached_property
+    def dtype(self) -> Any:
+        """Dtype of the computation."""
+        return jnp.dtype(self.config.jax.precision)
+
+    @functools.cached_property
+    def param_dtype(self) -> Any:
+        """Dtype of parameters, losses and optimizer: float32, or float64 when computing so."""
+        return jnp.promote_types(self.dtype, jnp.float32)
+
+    @functools.cached_property
+    def encoder(self) -> Encoder:
+        """From observations to tokens."""
+        return Encoder(self.config.agent.encoder, self.images, self.vectors, self.dtype)
+
+    @functools.cached_property
+    def rssm(self) -> BlockRSSM:
+        """The recurrent model."""
+        return BlockRSSM(self.config.agent.rssm, self.dtype)
+
+    @functools.cached_property
+    def decoder(self) -> Decoder:
+        """From latents to observations."""
+        return Decoder(self.config.agent.decoder, self.images, self.vectors, self.dtype)
+
+    @functools.cached_property
+    def reward(self) -> TwoHotHead:
+        """Reward of the step that led to a state."""
+        return TwoHotHead(self.config.agent.reward_head, self.dtype)
+
+    @functools.cached_property
+    def cont(self) -> BinaryHead:
+        """Whether a state is not terminal."""
+        return BinaryHead(self.config.agent.cont_head, self.dtype)
+
+    @functools.cached_property
+    def actor(self) -> PolicyHead:
+        """The policy."""
+        return PolicyHead(self.config.agent.actor, self.act_space, self.dtype)
+
+    @functools.cached_property
+    def critic(self) -> TwoHotHead:
+        """The return of a state under the policy, normalised by valnorm."""
+        return TwoHotHead(self.config.agent.critic, self.dtype)
+
+    def values(self, params: Params, slow: Params, feat: Array) -> tuple[Array, Array]:
+        """The critic's logits `[..., K]`, and the slow critic's mean `[...]` without gradient."""
+        logits = run(self.critic, params["critic"], feat)
+        mean = symexp_twohot.mean(run(self.critic, slow, sg(feat)))
+        return logits, sg(mean)
+
+    def normed(self, returns: Array, norm: NormState) -> Array:
+        """Targets of the critic, normalised by valnorm."""
+        offset, scale = moving_norm.stats(norm, self.config.agent.valnorm)
+        return (returns - offset) / scale
+
+    @functools.cached_property
+    def balancer(self) -> Balancer:
+        """The loss balancer."""
+        scales = dataclasses.asdict(self.config.agent.loss_scales)
+        images, vectors = (
+            {k: space.shape for k, space in spaces.items()}
+            for spaces in (self.images, self.vectors)
+        )
+        losses = loss_tasks.describe(images, vectors, scales)
+        # Losses outside of tasks keep their scales under every method.
+        own = {f"loss_scales.{name}": scales[name] for name in ("image", "vector", "reward")}
+        return loss_tasks.make_balancer(self.config.balance, dataclasses.replace(losses, own=own))
+
+    @functools.cached_property
+    def optimizer(self) -> optax.GradientTransformationExtraArgs:
+        """The one optimizer; the balancer's weights may have one of their own."""
+        return loss_tasks.with_balance(laprop.make(self.config.agent.opt), self.config.balance)
+
+    @property
+    def discount(self) -> float:
+        """γ = 1 - 1 / horizon."""
+        return 1.0 - 1.0 / self.config.agent.horizon
+
+    def policy_params(self, state: Any) -> Params:
+        """What acting needs of a train state."""
+        return {name: state.params[name] for name in ("encoder", "rssm", "actor")}
+
+    def init_params(self, key: Array) -> Params:
+        """Draws the parameters of all modules, without balancer."""
+        keys = jax.random.split(key, 7)
+        obs = {k: jnp.zeros((1, *self.obs_space[k].shape), self.obs_space[k].dtype)
+               for k in self.obs_keys}  # fmt: skip
+        latent = self.initial_carry(1)
+        action = latent.pop("action")
+        tokens = jax.eval_shape(self.encoder.init_with_output, keys[0], obs)[0]
+        tokens = jnp.zeros(tokens.shape, tokens.dtype)
+        feat = jnp.zeros((1, self.config.agent.rssm.features), self.dtype)
+        params = {
+            "encoder": self.encoder.init(keys[0], obs),
+            "rssm": self.rssm.init(keys[1], latent, action, tokens),
+            "decoder": self.decoder.init(keys[2], latent["deter"], latent["stoch"]),
+            "reward": self.reward.init(keys[3], feat),
+            "cont": self.cont.init(keys[4], feat),
+            "actor": self.actor.init(keys[5], feat),
+            "critic": self.critic.init(keys[6], feat),
+        }
+        return {k: jax.tree.map(lambda x: x.astype(self.param_dtype), v["params"])
+                for k, v in params.items()}  # fmt: skip
+
+    def init_norms(self) -> dict[str, NormState]:
+        """The first statistics of the three normalisers."""
+        c = self.config.agent
+        configs = {"retnorm": c.retnorm, "valnorm": c.valnorm, "advnorm": c.advnorm}
+        return {name: moving_norm.init(c, self.param_dtype) for name, c in configs.items()}
+
+    def initial_carry(self, rows: int) -> State:
+        """The policy's state before the first observation of `rows` environments: zeros."""
+        c = self.config.agent.rssm
+        actions = sum(space.shape[0] for space in self.act_space.values())
+        return {
+            "deter": jnp.zeros((rows, c.deter), self.dtype),
+            "stoch": jnp.zeros((rows, c.stoch, c.classes), self.dtype),
+            "action": jnp.zeros((rows, actions), self.param_dtype),
+        }
+
+    # Batches and draws
+
+    def window(
+        self, carry: State, batch: Mapping[str, Array]
+    ) -> tuple[dict[str, Array], State, Array]:
+        """Cuts a batch into context and trained steps.
+
+        Args:
+          carry: `[B, ...]` after the batch before, from which rows go on that do not begin with
+            `is_first`; empty where every batch begins anew.
+          batch: `[B, C + T, ...]`.
+
+        Returns:
+          Observations of the trained steps `[B, T, ...]`, the state before the first of them
+          `[B, ...]`, and the actions that led to each, `[B, T, A]`.
+        """
+        context = self.context
+        keys = (*self.observed, "reward", "is_first", "is_last", "is_terminal")
+        obs = {key: batch[key][:, context:] for key in keys}
+        action = self.actions(batch)
+        start = {k: v for k, v in self.initial_carry(len(action)).items() if k != "action"}
+        if context:
+            # Of the context only the last step is read.
+            start = {k: batch[f"dyn/{k}"][:, context - 1].astype(self.dtype) for k in start}
+            before = action[:, context - 1]
+        else:
+            before = jnp.zeros_like(action[:, 0])
+        if carry:
+            first = batch["is_first"][:, 0]
+
+            def choose(fresh: Array, old: Array) -> Array:
+                return jnp.where(first.reshape(-1, *[1] * (fresh.ndim - 1)), fresh, old)
+
+            before = choose(before, carry["action"]) if not context else before
+            start = {k: choose(start[k], carry[k]) for k in start}
+        previous = jnp.concatenate([before[:, None], action[:, context:-1]], 1)
+        return obs, start, previous
+
+    def actions(self, batch: Mapping[str, Array]) -> Array:
+        """All actions of a batch joined, `[B, C + T, A]`."""
+        return join({key: batch[key] for key in self.act_space})
+
+    def starts(self, batch: Mapping[str, Array]) -> int:
+        """The number K of last steps of each row from which imagination starts."""
+        steps = batch["is_first"].shape[1] - self.context
+        return min(self.config.agent.imag_last or steps, steps)
+
+    def draws(self, key: Array, batch: Mapping[str, Array]) -> Draws:
+        """Noise for an update with a batch `[B, C + T, ...]`."""
+        c = self.config.agent
+        rows, steps = batch["is_first"].shape
+        steps, starts = steps - self.context, rows * self.starts(batch)
+        latent = (c.rssm.stoch, c.rssm.classes)
+        k_post, k_latent, k_action = jax.random.split(key, 3)
+        return Draws(
+            self.gumbel(k_post, (rows, steps, *latent)),
+            self.gumbel(k_latent, (c.imag_horizon, starts, *latent)),
+            self.action_noise(k_action, (c.imag_horizon + 1, starts)),
+        )
+
+    def gumbel(self, key: Array, shape: tuple[int, ...]) -> Array:
+        """Gumbel noise, or zeros."""
+        if not self.sampling:
+            return jnp.zeros(shape, self.param_dtype)
+        return jax.random.gumbel(key, shape, self.param_dtype)
+
+    def action_noise(self, key: Array, lead: tuple[int, ...]) -> dict[str, Array]:
+        """Noise `{key: [*lead, A]}` of actions."""
+        noise = {}
+        for i, (name, space) in enumerate(sorted(self.act_space.items())):
+            shape, key_i = (*lead, *space.shape), jax.random.fold_in(key, i)
+            if space.discrete:
+                noise[name] = self.gumbel(key_i, shape)
+            elif self.sampling:
+                noise[name] = jax.random.normal(key_i, shape, self.param_dtype)
+            else:
+                noise[name] = jnp.full(shape, self.gaussian_offset, self.param_dtype)
+        return noise
+
+
+def check_spaces(
+    config: AgentConfig, images: Mapping[str, Space], vectors: Mapping[str, Space]
+) -> None:
+    """Raises UserError for observations that the coders cannot take."""
+    if not images and not vectors:
+        raise UserError(
+            "dreamerv3_2025 needs an observation beside reward and flags; there is none"
+        )
+    if len({space.shape[:2] for space in images.values()}) > 1:
+        shapes = {key: space.shape for key, space in images.items()}
+        raise UserError(f"expected images of one size, got {shapes}")
+    factor = max(shrinkage(config.encoder), shrinkage(config.decoder))
+    for key, space in images.items():
+        if space.dtype != np.uint8 or any(not n or n % factor for n in space.shape[:2]):
+            raise UserError(
+                f"image {key!r} is {space.dtype} {space.shape}; expected uint8 with height and "
+                f"width multiples of {factor}"
+            )
+    depth = STAGES[-1] * config.decoder.depth
+    if images and config.decoder.bspace and depth % config.decoder.bspace:
+        raise UserError(
+            f"decoder.bspace must divide 4 decoder.depth ({depth}), got {config.decoder.bspace}"
+        )
+    for key, space in vectors.items():
+        if space.dtype.kind in "iu" and space.dtype != np.uint8 and space.high is None:
+            raise UserError(
+                f"observation {key!r} is {space}; expected integers with an upper bound"
+            )
+    taken = [key for key in (*images, *vectors) if key in FIXED_LOSSES]
+    if taken:
+        raise UserError(f"observation {taken[0]!r} has the name of a loss; rename it")

@@ -1,0 +1,236 @@
+"""Encoder and decoder of the 2025 base, and the decoder's losses.
+
+Images shrink by max-pooling and grow by repeating pixels, or by strides (`strided`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from embodied.core.space import Space
+from harmony_dreamerv3.config.dreamerv3_2025 import DecoderConfig, EncoderConfig
+from harmony_dreamerv3.nets.distributions import symlog
+from harmony_dreamerv3.nets.layers import Array, full
+from harmony_dreamerv3.nets.rms_layers import RMSMLP, BlockLinear, Conv, Linear, RMSNorm
+
+STAGES = (2, 3, 4, 4)  # channels of the encoder's stages in multiples of the depth
+
+
+def classes(space: Space) -> int:
+    """Number of values of a discrete space, 0 for a continuous one; missing values do not count."""
+    if space.dtype == bool:
+        return 2
+    if space.dtype.kind not in "iu":
+        return 0
+    high = np.iinfo(space.dtype).max if space.high is None else space.high
+    return int(high) + 1
+
+
+def vectorise(value: Array, space: Space, squash: bool) -> Array:
+    """One observation as a vector.
+
+    Args:
+      value: `[..., *shape]`.
+      space: of one step.
+      squash: apply symlog to continuous values.
+
+    Returns:
+      `[..., V]` float32. Where any cell of a step is missing (-1, or -inf), all are zero.
+    """
+    lead = value.shape[: value.ndim - len(space.shape)]
+    flat = value.reshape(*lead, -1)
+    if count := classes(space):
+        missing = (flat.astype(jnp.int32) == -1).any(-1, keepdims=True)
+        flat = jax.nn.one_hot(flat.astype(jnp.int32), count).reshape(*lead, -1)
+    else:
+        flat = full(flat)
+        missing = (flat == -jnp.inf).any(-1, keepdims=True)
+        flat = symlog(flat) if squash else flat
+    return jnp.where(missing, 0.0, flat)
+
+
+class Encoder(nn.Module):
+    """Tokens of all image and vector keys.
+
+    Attributes:
+      config: sizes.
+      images: spaces of the image keys, (H, W, C) uint8.
+      vectors: spaces of the other keys.
+      dtype: dtype of the computation.
+    """
+
+    config: EncoderConfig
+    images: Mapping[str, Space]
+    vectors: Mapping[str, Space]
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, obs: Mapping[str, Array]) -> Array:
+        """Embeds observations `[..., *shape]` as `[..., E]`, vectors first."""
+        c, tokens = self.config, []
+        lead = obs["is_first"].shape
+        if self.vectors:
+            keys = sorted(self.vectors)
+            parts = [vectorise(obs[k], self.vectors[k], c.symlog) for k in keys]
+            x = jnp.concatenate(parts, -1).astype(self.dtype)
+            for i in range(c.layers):
+                x = Linear(c.units, dtype=self.dtype, name=f"mlp{i}")(x)
+                x = nn.silu(RMSNorm(name=f"mlp{i}norm")(x))
+            tokens.append(x)
+        if self.images:
+            # Sorted here; the decoder splits channels in the order of the space.
+            x = jnp.concatenate([obs[key] for key in sorted(self.images)], -1)
+            x = x.reshape(-1, *x.shape[-3:]).astype(self.dtype) / 255.0 - 0.5
+            for i, times in enumerate(STAGES):
+                x = self._stage(i, times * c.depth, x)
+            tokens.append(x.reshape(*lead, -1))
+        return jnp.concatenate(tokens, -1)
+
+    def _stage(self, i: int, depth: int, x: Array) -> Array:
+        c = self.config
+        halve = not (c.outer and i == 0)
+        stride = 2 if halve and c.strided else 1
+        x = Conv(depth, stride, dtype=self.dtype, name=f"cnn{i}")(x)
+        if halve and not c.strided:
+            n, height, width, _ = x.shape
+            # A plain maximum: where pixels tie, they share its gradient.
+            x = x.reshape(n, height // 2, 2, width // 2, 2, depth).max((2, 4))
+        return nn.silu(RMSNorm(name=f"cnn{i}norm")(x))
+
+
+class Decoder(nn.Module):
+    """Reconstruction of image and vector keys.
+
+    Attributes:
+      config: sizes.
+      images: spaces of the image keys, all of one height and width, in the order of the space.
+      vectors: spaces of the other keys.
+      dtype: dtype of the computation.
+    """
+
+    config: DecoderConfig
+    images: Mapping[str, Space]
+    vectors: Mapping[str, Space]
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, deter: Array, stoch: Array) -> dict[str, Array]:
+        """Reconstructs observations.
+
+        Args:
+          deter: `[..., D]`.
+          stoch: `[..., S, C]`.
+
+        Returns:
+          In full precision: images `[..., H, W, C]` in [0, 1]; vectors in symlog space; of discrete
+          keys logits `[..., *shape, classes]`.
+        """
+        c, outputs = self.config, {}
+        stoch = stoch.reshape(*deter.shape[:-1], -1)
+        # Unlike the heads, which see deter first.
+        feat = jnp.concatenate([stoch, deter], -1)
+        if self.vectors:
+            x = RMSMLP(c.layers, c.units, self.dtype, name="mlp")(feat)
+            predictions = Predictions(self.vectors, self.dtype, name="vec")(x)
+            outputs.update(predictions)
+        if self.images:
+            channels = [space.shape[-1] for space in self.images.values()]
+            height, width = next(iter(self.images.values())).shape[:2]
+            x = self._start(feat, deter, stoch, height, width)
+            image = full(self._grow(x, sum(channels)))
+            image = nn.sigmoid(image).reshape(*deter.shape[:-1], height, width, sum(channels))
+            splits = [sum(channels[: i + 1]) for i in range(len(channels) - 1)]
+            outputs.update(zip(self.images, jnp.split(image, splits, -1), strict=True))
+        return outputs
+
+    def _start(self, feat: Array, deter: Array, stoch: Array, height: int, width: int) -> Array:
+        """The first map `[N, h, w, 4 depth]`."""
+        c = self.config
+        factor = shrinkage(c)
+        h, w, depth = height // factor, width // factor, STAGES[-1] * c.depth
+        if not c.bspace:
+            x = Linear(h * w * depth, dtype=self.dtype, name="space")(feat)
+            x = x.reshape(-1, h, w, depth)
+            return nn.silu(RMSNorm(name="spacenorm")(x))
+        x0 = BlockLinear(h * w * depth, c.bspace, self.dtype, name="sp0")(deter)
+        # Each block is a map of some of the channels.
+        x0 = x0.reshape(-1, c.bspace, h, w, depth // c.bspace)
+        x0 = jnp.moveaxis(x0, 1, 3).reshape(-1, h, w, depth)
+        x1 = Linear(2 * c.units, dtype=self.dtype, name="sp1")(stoch)
+        x1 = nn.silu(RMSNorm(name="sp1norm")(x1))
+        x1 = Linear(h * w * depth, dtype=self.dtype, name="sp2")(x1)
+        return nn.silu(RMSNorm(name="spnorm")(x0 + x1.reshape(-1, h, w, depth)))
+
+    def _grow(self, x: Array, channels: int) -> Array:
+        """From the first map to logits of the pixels."""
+        c = self.config
+        for i in reversed(range(len(STAGES) - 1)):
+            x = Conv(STAGES[i] * c.depth, dtype=self.dtype, name=f"conv{i}")(self._double(x))
+            x = nn.silu(RMSNorm(name=f"conv{i}norm")(x))
+        return Conv(channels, dtype=self.dtype, name="imgout")(x if c.outer else self._double(x))
+
+    def _double(self, x: Array) -> Array:
+        if not self.config.strided:
+            return x.repeat(2, -2).repeat(2, -3)
+        # A transposed convolution: values on odd rows and columns, zeros between them.
+        n, height, width, channels = x.shape
+        return jnp.zeros((n, 2 * height, 2 * width, channels), x.dtype).at[:, 1::2, 1::2].set(x)
+
+
+class Predictions(nn.Module):
+    """One affine output for each vector key."""
+
+    spaces: Mapping[str, Space]
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Array) -> dict[str, Array]:
+        """Maps `[..., units]` to outputs in the shapes that `Decoder` returns."""
+        return {key: Prediction(s, self.dtype, name=key)(x) for key, s in self.spaces.items()}
+
+
+class Prediction(nn.Module):
+    """The affine output of one vector key."""
+
+    space: Space
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Maps `[..., units]` to `[..., *shape]`, of discrete keys `[..., *shape, classes]`."""
+        count, shape = classes(self.space), self.space.shape
+        shape = (*shape, count) if count else shape
+        name = "logits" if count else "pred"
+        out = Linear(math.prod(shape), dtype=self.dtype, name=name)(x)
+        return full(out).reshape(*x.shape[:-1], *shape)
+
+
+def shrinkage(config: EncoderConfig | DecoderConfig) -> int:
+    """How many times smaller than the image its smallest map is."""
+    return 2 ** (len(STAGES) - config.outer)
+
+
+def vector_loss(out: Array, target: Array, space: Space) -> Array:
+    """Squared error in symlog space, or cross-entropy of a discrete key, summed over the shape.
+
+    Args:
+      out: the decoder's output.
+      target: `[..., *shape]`; a missing one (-1) of a discrete key counts 0.
+      space: of one step.
+
+    Returns:
+      `[...]`.
+    """
+    if count := classes(space):
+        onehot = jax.nn.one_hot(target.astype(jnp.int32), count, dtype=out.dtype)
+        cells = -(onehot * jax.nn.log_softmax(out, -1)).sum(-1)
+    else:
+        cells = jnp.square(out - symlog(full(target)))
+    return cells.sum(tuple(range(cells.ndim - len(space.shape), cells.ndim)))

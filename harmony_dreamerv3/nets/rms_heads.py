@@ -1,0 +1,150 @@
+"""Prediction heads of the 2025 base: reward, continue, critic, and a policy of several keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from embodied.core.space import Space
+from harmony_dreamerv3.config.dreamerv3_2025 import HeadConfig, PolicyConfig
+from harmony_dreamerv3.nets import distributions as dist
+from harmony_dreamerv3.nets.layers import Array, full
+from harmony_dreamerv3.nets.rms_layers import RMSMLP, Linear
+
+
+class TwoHotHead(nn.Module):
+    """MLP with logits of a symexp two-hot distribution (`symexp_twohot`)."""
+
+    config: HeadConfig
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, feat: Array) -> Array:
+        """Maps features `[..., F]` to logits `[..., bins]` in full precision."""
+        c = self.config
+        x = RMSMLP(c.layers, c.units, self.dtype, name="mlp")(feat)
+        return full(Outputs({"logits": c.bins}, c.outscale, self.dtype, name="head")(x)["logits"])
+
+
+class BinaryHead(nn.Module):
+    """MLP with the logit of a Bernoulli distribution."""
+
+    config: HeadConfig
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, feat: Array) -> Array:
+        """Maps features `[..., F]` to logits `[...]` in full precision."""
+        c = self.config
+        x = RMSMLP(c.layers, c.units, self.dtype, name="mlp")(feat)
+        return full(Outputs({"logit": 1}, c.outscale, self.dtype, name="head")(x)["logit"][..., 0])
+
+
+class PolicyHead(nn.Module):
+    """MLP with one distribution for each action key.
+
+    Attributes:
+      config: sizes and range of the deviation.
+      actions: spaces by key, one-hot or continuous `(A,)`.
+      dtype: dtype of the computation.
+    """
+
+    config: PolicyConfig
+    actions: Mapping[str, Space]
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, feat: Array) -> dict[str, OneHot | Normal]:
+        """Maps features `[..., F]` to a distribution for each key."""
+        c = self.config
+        x = RMSMLP(c.layers, c.units, self.dtype, name="mlp")(feat)
+        sizes = {
+            key: dict.fromkeys(
+                ("logits",) if space.discrete else ("mean", "stddev"), space.shape[0]
+            )
+            for key, space in self.actions.items()
+        }
+        out = jax.tree.map(full, KeyedOutputs(sizes, c.outscale, self.dtype, name="head")(x))
+        return {key: self._distribution(out[key]) for key in self.actions}
+
+    def _distribution(self, out: dict[str, Array]) -> OneHot | Normal:
+        c = self.config
+        if "logits" in out:
+            return OneHot(out["logits"], dist.unimix(out["logits"], c.unimix))
+        std = (c.maxstd - c.minstd) * nn.sigmoid(out["stddev"] + 2.0) + c.minstd
+        return Normal(jnp.tanh(out["mean"]), std)
+
+
+class Outputs(nn.Module):
+    """Affine outputs of given sizes by name."""
+
+    sizes: Mapping[str, int]
+    outscale: float
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Array) -> dict[str, Array]:
+        """Maps `[..., units]` to `[..., size]` each."""
+        return {
+            name: Linear(size, self.outscale, self.dtype, name=name)(x)
+            for name, size in self.sizes.items()
+        }
+
+
+class KeyedOutputs(nn.Module):
+    """`Outputs` of each key."""
+
+    sizes: Mapping[str, Mapping[str, int]]
+    outscale: float
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Array) -> dict[str, dict[str, Array]]:
+        """Maps `[..., units]` to `{key: {name: [..., size]}}`."""
+        return {
+            key: Outputs(sizes, self.outscale, self.dtype, name=key)(x)
+            for key, sizes in self.sizes.items()
+        }
+
+
+class OneHot(NamedTuple):
+    """One-hot actions."""
+
+    raw: Array  # [..., A], what the network says
+    logits: Array  # [..., A], normalised, after unimix
+
+    def draw(self, noise: Array) -> Array:
+        """Actions `[..., A]` of Gumbel noise `[..., A]`; zeros give the mode."""
+        index = jnp.argmax(self.logits + noise, -1)
+        return jax.nn.one_hot(index, self.logits.shape[-1], dtype=self.logits.dtype)
+
+    def log_prob(self, action: Array) -> Array:
+        """`[...]` of actions `[..., A]`."""
+        return (self.logits * action).sum(-1)
+
+    def entropy(self) -> Array:
+        """`[...]` in nats."""
+        return dist.categorical_entropy(self.logits)
+
+
+class Normal(NamedTuple):
+    """Gaussian actions with a mean in [-1, 1] and a bounded deviation; draws are not squashed."""
+
+    mean: Array  # [..., A]
+    std: Array  # [..., A]
+
+    def draw(self, noise: Array) -> Array:
+        """Actions `[..., A]` of standard normal noise `[..., A]`."""
+        return self.mean + self.std * noise
+
+    def log_prob(self, action: Array) -> Array:
+        """`[...]` of actions `[..., A]`."""
+        return dist.normal_log_prob(self.mean, self.std, action)
+
+    def entropy(self) -> Array:
+        """`[...]` in nats."""
+        return dist.normal_entropy(self.std)
