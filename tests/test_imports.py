@@ -12,18 +12,20 @@ ROOT = Path(__file__).parents[1]
 # What a module of `harmony_dreamerv3` may import of its siblings.
 ALLOWED = {
     "config": {"config"},
-    "nets": {"nets"},
+    "nets": {"config", "nets"},
     "balance": {"balance"},
     "normalize": {"config"},
     "optim": {"config"},
     "world_model": {"config", "nets"},
     "behavior": {"config", "nets", "normalize"},
     "loss_tasks": {"config", "balance", "optim"},
+    "laprop": {"config"},
+    "moving_norm": {"config"},
     "optim_v2": {"config"},
     "networks_v2": {"config", "nets", "world_model"},
     "agents": {
         "config", "nets", "world_model", "behavior", "loss_tasks", "balance", "normalize", "optim",
-        "optim_v2", "networks_v2",
+        "optim_v2", "networks_v2", "laprop", "moving_norm",
     },
 }  # fmt: skip
 
