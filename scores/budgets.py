@@ -8,15 +8,17 @@ from scores import games
 from scores.load import Group
 from scores.records import Run
 
+REACHED = 0.9  # of a length: a run whose last evaluation is earlier is not finished
 LONG = 2.0  # times the budget of Atari 100K: upstream's runs go to 1.1 and 1.5 times of it
 
 
 def budgets(groups: Sequence[Group], frames: float | None = None) -> dict[str, float]:
     """Returns the frames at which each game is scored, the same for all groups.
 
-    A group's length is what its configs plan or, where none tells, the last point of its longest
-    run. A game's budget is the smallest length of all groups that have it. The 26 games are
-    Atari 100K, 400K frames, unless every group goes on for more than `LONG` times of that.
+    A group's length is what its configs plan (of finished runs that plan different ones: the
+    least) or, where none tells, the last point of its longest run. A game's budget is the smallest
+    length of all groups that have it. The 26 games are Atari 100K, 400K frames, unless every group
+    goes on for more than `LONG` times of that.
 
     Args:
       groups: what `load.load` returned.
@@ -46,12 +48,19 @@ def budgets(groups: Sequence[Group], frames: float | None = None) -> dict[str, f
 
 
 def _lengths(group: Group) -> dict[str, float]:
-    lengths: dict[str, float] = {}
+    """Returns the length of each game's runs: the shortest that its own config calls finished.
+
+    Where no config tells, or none is finished, that of the longest.
+    """
+    finished: dict[str, float] = {}
+    longest: dict[str, float] = {}
     for run in group.runs:
-        reach = run.length or run.reach
-        if reach:
-            lengths[run.game] = max(reach, lengths.get(run.game, 0.0))
-    return lengths
+        length = run.length or run.reach
+        if length:
+            longest[run.game] = max(length, longest.get(run.game, 0.0))
+        if run.length and run.reach >= REACHED * run.length:
+            finished[run.game] = min(run.length, finished.get(run.game, run.length))
+    return longest | finished
 
 
 def slack(run: Run, frame: float) -> float:

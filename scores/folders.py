@@ -30,7 +30,12 @@ EVENTS = "events.out.tfevents."
 HEAVY = {"checkpoints", "replay", "eval_replay", "videos", "ckpt", "__pycache__"}
 MAX_CONFIG = 2**18
 # What the environment suite of Atari 100K is set to; with other values it is another benchmark.
-ATARI = {"repeat": ("4",), "sticky": ("0.0", "0", "false"), "actions": ("minimal", "needed")}
+ATARI = {
+    "repeat": ("4",),
+    "sticky": ("0.0", "0", "false"),
+    "actions": ("minimal", "needed"),
+    "lives": ("unused",),
+}
 
 
 def find_runs(root: Path) -> Iterator[Path]:
@@ -195,7 +200,7 @@ def _episodes(file: Path, run: Run, config: Mapping[str, str], faults: dict[str,
     if not points:
         faults["holds no score"] = None
     # An environment that repeats actions inside plays more frames than `env.gym.repeat` says.
-    inside = names.frameskip(run.game)
+    inside = _number(config.get("env.gym.kwargs.frameskip")) or names.frameskip(run.game)
     factor = inside * (_number(config.get("env.gym.repeat")) or 1) / repeat if repeat else 1.0
     factor = factor if inside > 1 else 1.0
     return dataclasses.replace(

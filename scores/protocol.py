@@ -10,7 +10,7 @@ import numpy as np
 
 from embodied.core.errors import UserError, nearest
 from scores import games
-from scores.budgets import budgets, slack
+from scores.budgets import REACHED, budgets, slack
 from scores.games import Published
 from scores.load import Group
 from scores.records import UNKNOWN, Run, Series
@@ -30,7 +30,7 @@ ALIASES: Mapping[str, str] = {"last-eval": "final-eval", "best": "best-eval"}
 WINDOW = 10_000  # frames of 'train-window'
 # Of the budget: a run that stops earlier is not finished. The last training episode of a finished
 # one ends up to 108K frames before the budget of Atari 100K.
-REACHED = {"final-eval": 0.9, "best-eval": 0.9, "last-episode": 0.7, "window-10%": 0.7}
+SHARES = {"final-eval": REACHED, "best-eval": REACHED, "last-episode": 0.7, "window-10%": 0.7}
 FEW_EPISODES = 10
 
 FLAGS: Mapping[str, str] = {
@@ -171,7 +171,7 @@ def _cut(group: Group, limits: Mapping[str, float]) -> list[str]:
     for run in group.runs:
         frame = limits.get(run.game, 0.0)
         atari = run.game in games.atari100k() and run.reach <= 2 * frame
-        if run.reach * 0.9 > frame and not atari:
+        if run.reach * REACHED > frame and not atari:
             ends[run.reach, frame][games.title(run.game)] = None
     return [
         f"runs of {reach:,.0f} frames scored at {frame:,.0f}: {', '.join(titles)}"
@@ -193,7 +193,7 @@ def _points(run: Run, protocol: str, frame: float, unfinished: bool) -> tuple[Se
     end = float(points.frames[-1])
     where = f"at {end:,.0f} of {frame:,.0f} frames"
     remark = ""
-    if end < REACHED.get(protocol, 0.0) * frame:
+    if end < SHARES.get(protocol, 0.0) * frame:
         if not unfinished:
             return nothing, f"no score, stops {where}"
         remark = f"unfinished, stops {where}"

@@ -47,6 +47,13 @@ def test_frames_that_the_environment_repeats_inside(tmp_path, task, row, repeat,
     assert column(folder(tmp_path / "b", task, points, config)).budgets[row] == frames
 
 
+def test_a_frame_skip_of_ones_own(tmp_path):
+    config = "env:\n  gym:\n    repeat: 4\n    kwargs:\n      frameskip: 1\nrun:\n  steps: 100000\n"
+    points = [(100_000, 400_000, 19)]
+    found = column(folder(tmp_path / "a", "gym_ALE/Pong-v5", points, config))
+    assert found.budgets["ALE/Pong-v5"] == 400_000
+
+
 @pytest.mark.parametrize("steps", [100_000, 400_000])
 def test_gym_and_native_atari_share_no_row(tmp_path, capsys, steps):
     native = folder(tmp_path / "n", "atari_pong", [(100_000, 400_000, 5)], method="native")
@@ -68,6 +75,7 @@ def test_gym_and_native_atari_share_no_row(tmp_path, capsys, steps):
         ("{repeat: 4, sticky: 0.25, actions: minimal}", "pong (sticky 0.25)"),
         ("{size: [96, 96], gray: true, sticky: true}", "pong (sticky true)"),
         ("{repeat: 2, actions: full}", "pong (repeat 2, actions full)"),
+        ("{lives: reset}", "pong (lives reset)"),
     ],
 )
 def test_other_settings_of_atari_have_a_row_of_their_own(tmp_path, settings, row):

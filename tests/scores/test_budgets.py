@@ -25,6 +25,9 @@ def test_the_smallest_length_of_all_columns_counts():
 def test_a_config_tells_more_than_the_last_point():
     assert of([run("a", 10, length=100)])["a"] == 100
     assert of([run("a", 110, length=100)])["a"] == 100
+    # Seeds that were to have other lengths and have reached them share the least.
+    assert of([run("a", 100, length=100), run("a", 200, length=200, seed=1)])["a"] == 100
+    assert of([run("a", 10, length=100), run("a", 200, length=200, seed=1)])["a"] == 200
 
 
 @pytest.mark.parametrize(
