@@ -15,7 +15,7 @@ from embodied.core.errors import UserError
 from embodied.core.space import Space
 from embodied.envs._tools import state as states
 
-INSTALL = "harmony-dreamerv3[crafter]"
+PACKAGE, INSTALL = "crafter", "harmony-dreamerv3[crafter]"
 PREFIX = "achievement_"  # Of the keys in episodes.jsonl.
 
 

@@ -21,7 +21,7 @@ from embodied.envs._tools.gl import GL_HELP, default_backend
 
 _patching = threading.Lock()
 Assets = dict[str, Any]
-INSTALL = "harmony-dreamerv3[dmc]"
+PACKAGE, INSTALL = "dm_control", "harmony-dreamerv3[dmc]"
 _CAMERAS = {"quadruped": 2}  # Domains whose first camera does not follow the body.
 
 

@@ -21,7 +21,7 @@ from embodied.envs import dmc
 from embodied.envs._tools import physics, textures
 from embodied.envs._tools import state as states
 
-INSTALL = dmc.INSTALL
+PACKAGE, INSTALL = dmc.PACKAGE, dmc.INSTALL
 FACTORS = ("bg", "floor", "body", "target", "reflectance", "camera", "light")
 TRAIN, ALL = 900_000, 1_000_000  # Visual seeds: up to TRAIN to train, from there to ALL to test.
 _DYNAMICS = 100_000

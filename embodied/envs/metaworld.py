@@ -15,7 +15,7 @@ from embodied.envs._tools import physics
 from embodied.envs._tools import state as states
 from embodied.envs._tools.gl import GL_HELP, default_backend
 
-INSTALL = "harmony-dreamerv3[metaworld]"
+PACKAGE, INSTALL = "metaworld", "harmony-dreamerv3[metaworld]"
 CLOSE = "corner2_close"  # The camera corner2, moved as the released code does.
 _CLOSE_POSITION = (0.75, 0.075, 0.7)
 

@@ -15,7 +15,7 @@ from embodied.core.errors import UserError, nearest
 from embodied.core.space import Space
 from embodied.envs._tools import state as states
 
-INSTALL = "harmony-dreamerv3[minatar]"
+PACKAGE, INSTALL = "minatar", "harmony-dreamerv3[minatar]"
 GAMES = ("asterix", "breakout", "freeway", "seaquest", "space_invaders")
 _ACTIONS = ("minimal", "all")
 _CELLS = 10

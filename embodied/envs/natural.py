@@ -20,7 +20,7 @@ from embodied.envs import dmc
 from embodied.envs._tools import state as states
 from embodied.envs._tools import textures
 
-INSTALL = dmc.INSTALL
+PACKAGE, INSTALL = dmc.PACKAGE, dmc.INSTALL
 _FILMS = (".mp4", ".avi", ".gif", ".mkv", ".mov", ".webm")
 _GENERATED = 8  # Scenes of each split.
 _SPLITS = ("train", "test", "all")

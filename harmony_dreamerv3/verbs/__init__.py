@@ -1,7 +1,7 @@
 """The command line: one table of verbs; heavy imports happen inside them."""
 
 from embodied.core.verb import Verb
-from harmony_dreamerv3.verbs import analyze, config, doctor, evaluate, exchange, sweep, train
+from harmony_dreamerv3.verbs import analyze, config, doctor, envs, evaluate, exchange, sweep, train
 from scores import verbs as scores
 
 VERBS = {
@@ -13,6 +13,9 @@ VERBS = {
     ),
     "doctor": Verb(
         "check versions, devices, games, rendering", doctor.arguments, doctor.run, takes_flags=True
+    ),
+    "envs": Verb(
+        "list environments, or show one", envs.arguments, envs.run, takes_flags=True
     ),
     "sweep": Verb(
         "train methods x tasks x seeds, or show how that stands", sweep.arguments, sweep.run,

@@ -27,7 +27,8 @@ class Suite:
       installed: returns all tasks, asking the suite's package.
       doc: what the suite is, in a line.
       note: what a run with these options has to say of them at the start.
-      install: what its package is called for pip; empty when nothing more is needed.
+      package: the module that it imports and that an extra installs; empty for none.
+      install: what pip calls the extra; empty when nothing more is needed, or pip has it not.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Suite:
     installed: Callable[[], tuple[str, ...]]
     doc: str
     note: Callable[[Any], str]
+    package: str
     install: str
 
 
@@ -54,6 +56,7 @@ def suites() -> dict[str, Suite]:
                 getattr(module, "installed", module.tasks),
                 (module.__doc__ or "").partition("\n")[0],
                 getattr(module, "note", lambda options: ""),
+                getattr(module, "PACKAGE", ""),
                 getattr(module, "INSTALL", ""),
             )
     return entries
