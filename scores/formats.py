@@ -23,6 +23,7 @@ from scores.records import (
     Problem,
     Run,
     evaluations,
+    numbers,
     printable,
     problems_of,
     series,
@@ -182,7 +183,7 @@ class _File:
             x, y = entry["xs"], entry["ys" if "ys" in entry else column["score"]]
             episodes = 1
             if _binned(x) and isinstance(y, list) and len(x) == len(y):
-                widths.append(float(np.diff(np.sort(np.asarray(x, np.float64))).min()))
+                widths.append(float(np.diff(np.sort(numbers(x))).min()))
                 pairs = [(a, b) for a, b in zip(x, y) if b is not None and b == b]
                 empty += len(x) - len(pairs)
                 x, y, episodes = [a for a, _ in pairs], [b for _, b in pairs], UNKNOWN
@@ -305,10 +306,10 @@ def _flat(entry: Mapping) -> bool:
 
 def _binned(x: Any) -> bool:
     """Returns whether steps are bins: all multiples of 1,000 frames, as no episode ends are."""
-    try:
-        return len(x) > 1 and bool((np.asarray(x, np.float64) % 1000 == 0).all())
-    except (TypeError, ValueError, OverflowError):
+    if not isinstance(x, list) or len(x) < 2:
         return False
+    frames = numbers(x)
+    return bool(np.isfinite(frames).all() and (frames % 1000 == 0).all())
 
 
 def _scores(value: Any) -> bool:

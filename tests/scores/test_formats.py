@@ -52,6 +52,7 @@ def test_upstream_episodes_and_bins(write_upstream):
         ([{"task": "atari_pong", "xs": 3, "ys": [1]}], "must be lists", 0),
         ([{"task": "atari_pong", "xs": [3, 2], "ys": [1, 2]}], "backwards", 1),
         ([{"task": "atari_pong", "xs": [2, 3], "ys": [[1], 2]}], "1 of 2 points are NaN", 1),
+        ([{"task": "atari_pong", "xs": [1e999, 3], "ys": [1, 2]}], "1 of 2 points are NaN", 1),
         ({"steps": [1, 2], "score": {"pong": [[1, 2, 3]]}}, "unequal steps: 2 steps but 3", 0),
         ({"steps": [1, 2], "score": {"pong": [[1, float("nan")]]}}, "1 of 2 points are NaN", 1),
         ({"steps": [1, 2], "score": {"pong": [[10**400, "x"]]}}, "2 of 2 points", 1),
