@@ -21,7 +21,7 @@ import jax
 
 from benchmarks import common
 from benchmarks.update import compiled_step, stepper
-from harmony_dreamerv3.verbs.train import train
+from harmony_dreamerv3.api.training import train
 
 
 def measure(args: Any) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def measure(args: Any) -> dict[str, Any]:
     config = dataclasses.replace(config, run=run)
     with tempfile.TemporaryDirectory() as folder:
         seeds = args.seeds if len(args.seeds) > 1 else None
-        train(config, Path(folder), seeds)
+        train(config, logdir=Path(folder), seeds=seeds)
         where = Path(folder) / (f"seed-{args.seeds[0]}" if seeds else "")
         text = (where / "timing.jsonl").read_text()
     lines = [json.loads(line) for line in text.splitlines()]

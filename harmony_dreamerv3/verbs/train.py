@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +11,7 @@ from embodied.core.errors import UserError
 from embodied.core.verb import Parser
 
 if TYPE_CHECKING:
-    from harmony_dreamerv3.config import Config
+    pass
 
 DESCRIPTION = """\
 Trains one agent, or several seeds of one task as one program. The same command line continues a run
@@ -48,7 +46,11 @@ def _blocks() -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains, or continues what the folder holds."""
+    """Trains, or continues what the folder holds.
+
+    Returns:
+      0 at the end or after SIGTERM, 130 after SIGINT, 1 when learners had to be frozen.
+    """
     from harmony_dreamerv3 import config
     from harmony_dreamerv3.config import folder, overrides
 
@@ -61,65 +63,9 @@ def run(args: argparse.Namespace) -> int:
         seeds = seeds or members
     else:
         made = config.make(args.configs, flags)
-    return train(made, args.logdir, seeds)
+    from harmony_dreamerv3.api.training import train
 
-
-def train(config: Config, logdir: str | Path | None, seeds: Sequence[int] | None) -> int:
-    """Trains until the end or a signal, and says what came of it.
-
-    Args:
-      config: the configuration.
-      logdir: run folder; with `seeds` the folder around those of the seeds.
-      seeds: of a population; None trains the one seed of the configuration in `logdir` itself.
-
-    Returns:
-      0 at the end or after SIGTERM, 130 after SIGINT, 1 when learners had to be frozen.
-
-    Raises:
-      UserError: wrong configuration, a folder of another run, a failing environment.
-    """
-    import embodied.run
-    from embodied.checkpoint.checkpoints import Checkpoints
-    from embodied.core.rng import check_seeds
-    from harmony_dreamerv3.config import environments, folder, labels
-    from harmony_dreamerv3.runtime import devices, multihost
-    from harmony_dreamerv3.runtime.runtime import Runtime
-    from harmony_dreamerv3.verbs import summary
-
-    members = list(seeds) if seeds else [config.seed]
-    check_seeds(members)
-    config = dataclasses.replace(config, label=config.label or labels.derive(config))
-    place = str(logdir or config.logdir or f"runs/{folder.default_name(config, seeds)}")
-    root = Path(folder.expand(place, config))
-    folders = [root / f"seed-{seed}" for seed in members] if seeds else [root]
-    Checkpoints(root, folders).check_members()
-    saved = [
-        folder.prepare(each, dataclasses.replace(config, seed=seed, logdir=str(each)))
-        for each, seed in zip(folders, members)
-    ]
-    with devices.memory_errors():
-        device = devices.setup(config.jax)[0]
-        multihost.check(config, len(members))
-        make_env = environments.maker(config)
-        spaces = environments.spaces(make_env)
-        with multihost.records(root) as mine:
-            learner = Runtime(config, spaces.obs, spaces.act, members)
-            folders = [mine / each.relative_to(root) for each in folders]
-            print(
-                f"{config.task}, method {config.label}, seeds {members}, {learner.parameters:,} "
-                f"parameters each, on {device.device_kind} ({device.platform}); records in {mine}",
-                flush=True,
-            )
-            if note := environments.note(config):
-                print(f"note: {note}", flush=True)
-            eval_env = environments.maker(config, evaluation=True)
-            result = embodied.run.train_eval(
-                learner, make_env, eval_env if config.run.eval_every else None, folders, members,
-                config.run, config.batch_size, config.batch_length, mine, saved,
-            )  # fmt: skip
-            for each, seed in zip(folders, members):
-                own = dataclasses.replace(config, seed=seed)
-                print(summary.describe(each, own, spaces.repeat), flush=True)
+    result = train(made, logdir=args.logdir, seeds=seeds)
     if any(member["frozen"] for member in result["members"]):
         return 1
     return 130 if result["signal"] == "SIGINT" else 0
