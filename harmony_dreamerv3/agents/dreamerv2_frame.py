@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from embodied.core.errors import UserError
 from embodied.core.space import Space
 from harmony_dreamerv3 import loss_tasks, optim_v2
 from harmony_dreamerv3.agents import base, openloop_v2
@@ -42,6 +43,18 @@ class TrainState(base.TrainState):
 
 
 @dataclasses.dataclass(frozen=True)
+class Losses(loss_tasks.Losses):
+    """The losses, with a KL balance that stands whatever the KL weighs."""
+
+    kl_balance: float = 0.8
+
+    @property
+    def alpha(self) -> float:
+        """KL balance α of HarmonyDream Eq. 15."""
+        return self.kl_balance
+
+
+@dataclasses.dataclass(frozen=True)
 class Frame:
     """The part of the agent that computes no loss.
 
@@ -59,6 +72,11 @@ class Frame:
 
     def __post_init__(self) -> None:
         """Raises UserError for wrong settings here, not while tracing."""
+        if self.act_space["action"].parts:
+            raise UserError(
+                "base dreamerv2 acts by one choice or by one vector of numbers, but the action of "
+                f"this task has several parts: {self.act_space['action']}; take base dreamerv3"
+            )
         _ = self.net, self.balancer
 
     stored_space: ClassVar[Mapping[str, Space]] = {}  # the policy leaves nothing in the replay
@@ -102,7 +120,7 @@ class Frame:
         }
 
     @functools.cached_property
-    def losses(self) -> loss_tasks.Losses:
+    def losses(self) -> Losses:
         """What a balancer needs to know of the losses.
 
         Scales of `reward` and `kl` are no error beside a balancer, which does not apply them: the
@@ -114,9 +132,8 @@ class Frame:
         discount = ("discount",) if c.predict_discount else ()
         kept = {name: scales[name] for name in ("image", "vector", *slot, "reward", *discount)}
         own = {f"loss_scales.{name}": scales[name] for name in ("image", "vector", "swav", "temp")}
-        return dataclasses.replace(
-            loss_tasks.describe(self.net.images, self.net.vectors, kept | dyn), own=own
-        )
+        told = loss_tasks.describe(self.net.images, self.net.vectors, kept | dyn)
+        return Losses(told.scales, told.groups, told.dims, own, kl_balance=c.kl_balance)
 
     @functools.cached_property
     def balancer(self) -> Balancer:
@@ -138,8 +155,8 @@ class Frame:
         # What the copies hold before the first update is drawn on its own, as in both codes.
         slow = net.critic.init(keys[3], feat)["params"]
         target = net.copied(net.init(keys[4])[0])
-        params, slow, target = jax.tree.map(
-            lambda x: x.astype(self.param_dtype), (params, slow, target)
+        params, slow, target, stats = jax.tree.map(
+            lambda x: x.astype(self.param_dtype), (params, slow, target, stats)
         )
         opt = {name: self.optimizers[name].init(part) for name, part in self.trained(params)}
         return TrainState(

@@ -119,6 +119,11 @@ def export_run(folder: Path, out: Path) -> str:
     if out.suffix not in (".safetensors", ".npz"):
         raise UserError(f"expected OUT to end in .safetensors or .npz, got {str(out)!r}")
     config = run_folder.read(folder)
+    if config.base != "dreamerv3":
+        raise UserError(
+            f"{folder} is of base {config.base}; export writes names of the released code of 2023, "
+            "which has only runs of base dreamerv3 as counterparts"
+        )
     newest = Checkpoints(folder, [folder]).take(_read, say)
     if newest is None:
         raise UserError(f"there is no checkpoint in {folder}; train first")

@@ -85,8 +85,10 @@ def test_a_full_disk(disk: Disk, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "flags",
     [["--task", "atari_pong", "--env.atari.length", "200"],
-     ["--task", "dmc_walker_walk", "--env.dmc.image", "False"]],
-    ids=["pong", "walker"],
+     ["--task", "dmc_walker_walk", "--env.dmc.image", "False"],
+     ["--configs", "debug_v2", "harmony", "--env.dummy.size", "64"],
+     ["--configs", "dreamerpro", "debug_v2", "harmony", "--env.dummy.size", "64"]],
+    ids=["pong", "walker", "dreamerv2", "dreamerpro"],
 )  # fmt: skip
 def test_kills(flags: list[str], tmp_path: Path) -> None:
     command = [*PROGRAM, "train", *FLAGS, "--logdir", "{logdir}", "--run.eval_eps", "2", *flags]

@@ -12,6 +12,9 @@ import tiny
 
 from embodied.checkpoint.checkpoints import Checkpoints
 from embodied.checkpoint.files import decode
+from embodied.core.errors import UserError
+from harmony_dreamerv3 import config as configs
+from harmony_dreamerv3.config import folder as run_folder
 from harmony_dreamerv3.interop import folders, names
 from harmony_dreamerv3.main import main
 
@@ -127,3 +130,9 @@ def test_wrong_sizes_wrong_suffix_and_no_run(exported, tmp_path, capsys):
     assert ".safetensors or .npz" in capsys.readouterr().err
     assert main(["export", str(tmp_path), str(tmp_path / "out.npz")]) == 2
     assert "no run folder" in capsys.readouterr().err
+
+
+def test_a_run_of_another_base_has_no_names_there(tmp_path):
+    run_folder.prepare(tmp_path / "run", configs.make(("debug_v2",)))
+    with pytest.raises(UserError, match=r"is of base dreamerv2; export writes names of the"):
+        folders.export_run(tmp_path / "run", tmp_path / "out.npz")
