@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from scores import names
-from scores.formats import NOTHING, Reading, seed_of
+from scores.formats import seed_of
 from scores.names import normalise
 from scores.read import MAX_POINTS, BadFile, read_events, read_jsonl
+from scores.reading import NOTHING, Reading
 from scores.records import (
     EMPTY,
     MAX_VALUE,

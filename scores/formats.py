@@ -6,9 +6,8 @@ import csv
 import dataclasses
 import io
 import math
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from scores import games, names
 from scores.names import normalise
 from scores.read import MAX_POINTS, MAX_RUNS, BadFile, read_json, read_text
+from scores.reading import LISTS, NOTHING, Reading
 from scores.records import (
     EMPTY,
     UNKNOWN,
@@ -33,53 +33,6 @@ EXPECTED = (
     "expected upstream's list of {task, method, seed, xs, ys}, HarmonyDream's {steps, score: "
     "{game: [seed][step]}}, {game: [one score a seed]}, or rows of game, seed, score as CSV or JSON"
 )
-STEPS = (
-    "frames or agent steps? Say --frames-per-step 1 if they are frames, 4 if they are agent steps "
-    "of Atari"
-)
-LISTS = (
-    "episodes of one evaluation, or a curve over training? Say --lists episodes for their mean, "
-    "--lists curve for the last one"
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Reading:
-    """What a file does not say by itself.
-
-    Attributes:
-      frames_per_step: frames of one step where a file counts steps; None: not known.
-      lists: 'episodes' or 'curve', what a list of numbers for each seed is; None: not known.
-    """
-
-    frames_per_step: float | None = None
-    lists: str | None = None
-
-    def factor(self, unit: str, game: str, where: str, report: Callable[[str], object]) -> float:
-        """Returns the frames of one step.
-
-        Args:
-          unit: 'frames', 'agent_steps', or 'steps' for either.
-          game: canonical name. Where no benchmark sets a budget in frames, steps may stay steps.
-          where: the column or key, for the message.
-          report: told when steps are taken for frames though they may be others.
-
-        Raises:
-          BadFile: the score depends on it and nothing tells.
-        """
-        if unit == "frames":
-            return 1.0
-        if self.frames_per_step:
-            return self.frames_per_step
-        if unit == "agent_steps" and (game in games.atari100k() or game.startswith("atari_")):
-            return 4.0
-        if game in games.atari100k():
-            raise BadFile(f"{where}: {STEPS}")
-        report(f"{where}: taken for frames; --frames-per-step N if one is N frames")
-        return 1.0
-
-
-NOTHING = Reading()
 
 
 def read_file(path: Path, reading: Reading = NOTHING) -> tuple[list[Run], list[Problem]]:
@@ -250,7 +203,11 @@ class _File:
         usual names of these are in data/names.json; other columns are reported.
         """
         column, strange = names.columns(header)
-        method, task = (stem(self.path), "") if "game" in column else _task_of(self.path)
+        method, task = (
+            (stem(self.path), "")
+            if "game" in column
+            else names.task_of(stem(self.path), self.path.absolute().parent.name)
+        )
         if "score" not in column or (not task and "game" not in column):
             rated = [name for name in strange if name.lower() in names.data("names")["normalised"]]
             hint = f"; {rated[0]} is human-normalised, and raw scores are needed" if rated else ""
@@ -323,16 +280,3 @@ def _several(seeds: Any) -> Iterable[tuple]:
     if isinstance(seeds, dict):
         return seeds.items()
     return enumerate(seeds if isinstance(seeds, list) else [seeds])
-
-
-def _task_of(path: Path) -> tuple[str, str]:
-    """Returns method and task of a file such as `tdmpc2/walker-walk.csv`, `tdmpc2-walker-walk.csv`.
-
-    No task where the name does not end in one that is known.
-    """
-    parts = re.split(r"([-_ ])", stem(path))
-    for start in range(0, len(parts), 2):
-        task = "".join(parts[start:])
-        if names.is_known(task):
-            return "".join(parts[: max(0, start - 1)]) or path.absolute().parent.name, task
-    return stem(path), ""

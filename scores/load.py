@@ -11,9 +11,10 @@ from embodied.checkpoint.storage import fetch_records, is_url
 from embodied.core.errors import UserError, nearest
 from scores import games
 from scores.folders import EVENTS, find_runs, read_folder
-from scores.formats import NOTHING, Reading, read_file, stem
+from scores.formats import read_file, stem
 from scores.names import data
 from scores.read import MAX_GAMES, MAX_SEEDS
+from scores.reading import NOTHING, Reading
 from scores.records import Problem, Run, printable, problems_of
 
 HELP = data("arguments")["source"]

@@ -73,6 +73,24 @@ def is_known(name: str) -> bool:
     return game in _games().values() or game.startswith(("atari_", "ALE/", "dmc_"))
 
 
+def task_of(stem: str, folder: str) -> tuple[str, str]:
+    """Returns method and task of a file such as `tdmpc2/walker-walk` or `tdmpc2-walker-walk`.
+
+    Args:
+      stem: the file's name without its ending.
+      folder: name of the folder that it is in: the method, if the name is the task's alone.
+
+    Returns:
+      The task is empty where the name does not end in one that is known.
+    """
+    parts = re.split(r"([-_ ])", stem)
+    for start in range(0, len(parts), 2):
+        task = "".join(parts[start:])
+        if is_known(task):
+            return "".join(parts[: max(0, start - 1)]) or folder, task
+    return stem, ""
+
+
 def columns(header: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """Recognises columns by their usual names.
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from embodied.core.errors import UserError, nearest
 from embodied.core.verb import Verb
 from scores import arguments, compare, configs, export, games, grid, load, protocol, table
-from scores.formats import Reading
 from scores.names import normalise
+from scores.reading import Reading
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,7 +6,7 @@ import pytest
 
 from scores import load, protocol
 from scores.__main__ import main
-from scores.formats import Reading
+from scores.reading import Reading
 
 STEPS = range(40_000, 400_001, 40_000)
 

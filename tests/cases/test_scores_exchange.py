@@ -9,7 +9,7 @@ import pytest
 
 from scores import load, protocol
 from scores.__main__ import main
-from scores.formats import Reading
+from scores.reading import Reading
 
 GAMES = {"Pong": [18.0, 20.0, 19.6], "UpNDown": [9000, 12000, 15000], "BattleZone": [12000, 9000]}
 

@@ -79,3 +79,17 @@ def test_columns_by_their_usual_names():
     }  # fmt: skip
     assert strange == ["wall", "run"]
     assert names.columns(["frames", "frame"])[0] == {"frames": "frames"}
+
+
+@pytest.mark.parametrize(
+    ("stem", "found"),
+    [
+        ("walker-walk", ("folder", "walker-walk")),
+        ("tdmpc2-acrobot-swingup", ("tdmpc2", "acrobot-swingup")),
+        ("my_sac_cup_catch", ("my_sac", "cup_catch")),
+        ("results", ("results", "")),
+        ("walker-walk-results", ("walker-walk-results", "")),
+    ],
+)
+def test_task_of_a_file(stem, found):
+    assert names.task_of(stem, "folder") == found
