@@ -142,10 +142,12 @@ class Replay:
         """Returns the transitions of steps [B, T] as the store gives them.
 
         `is_first` is set at the first step of each row, and wherever a step does not follow the one
-        before it.
+        before it; not where a row goes on with a window of which the last draw for training gave
+        the piece before.
         """
         streams = len(self.counts)
         first = np.ones(steps.shape, bool)
+        first[:, 0] = ~self._following(steps[:, 0])
         first[:, 1:] = steps[:, 1:] != steps[:, :-1] + streams
         return self.store.gather(self.positions(steps % streams, steps // streams), first)
 
@@ -210,6 +212,14 @@ class Replay:
         if sampling.consecutive > 1:
             cursor.items, cursor.pieces = starts, pieces
         return starts, pieces
+
+    def _following(self, starts: np.ndarray) -> np.ndarray:
+        """Returns which rows, by their first steps, begin with a later piece of their window."""
+        items, pieces = self.cursor.items, self.cursor.pieces
+        if items.shape != starts.shape:
+            return np.zeros(len(starts), bool)
+        here = items + pieces * self.sampling.length * len(self.counts)
+        return (pieces > 0) & (starts == here)
 
     def _serve(self, most: int) -> np.ndarray:
         """Takes up to so many windows from the online queue; returns their first steps.

@@ -23,7 +23,7 @@ from embodied.run.state import RunState
 from harmony_dreamerv3 import config as configs
 from harmony_dreamerv3.config import Config, environments, labels, overrides
 from harmony_dreamerv3.config import folder as run_folder
-from harmony_dreamerv3.interop import checkpoint, upstream
+from harmony_dreamerv3.interop import checkpoint, names_2025, upstream
 from harmony_dreamerv3.interop.names import export_arrays
 from harmony_dreamerv3.runtime import devices
 from harmony_dreamerv3.runtime.runtime import Runtime
@@ -31,6 +31,7 @@ from harmony_dreamerv3.runtime.runtime import Runtime
 # Methods whose s is the log of sigma that the released code's harmonizers hold.
 HARMONIC = ("harmony",)
 LEARNER = "learner.safetensors"
+MODERN = "dreamerv3_2025"  # whose upstream code has other names, and no harmonizers
 
 
 def import_checkpoint(
@@ -53,7 +54,10 @@ def import_checkpoint(
     """
     saved = checkpoint.read(path)
     beside = path.parent / "config.yaml"
-    theirs = theirs or (beside if beside.is_file() else None)
+    modern = configs.make(names, flags).base == MODERN
+    if modern and theirs is not None:
+        raise UserError("--upstream-config is read for the 2023 base alone; give blocks and flags")
+    theirs = theirs or (beside if beside.is_file() and not modern else None)
     config = make_config(names, flags, theirs)
     config = dataclasses.replace(
         config, label=config.label or labels.derive(config), logdir=str(logdir)
@@ -65,7 +69,11 @@ def import_checkpoint(
     make_env = environments.maker(config)
     spaces = environments.spaces(make_env)
     learner = Runtime(config, spaces.obs, spaces.act, [config.seed])
-    state, fresh = checkpoint.convert(learner.agent, saved, config.seed)
+    if modern:
+        state: Any = names_2025.import_params(learner.agent, saved.params, config.seed)
+        fresh = ["the optimizer"]
+    else:
+        state, fresh = checkpoint.convert(learner.agent, saved, config.seed)
     learner.load([_flat(state)])
     logdir.mkdir(parents=True, exist_ok=True)
     lock = Lock(logdir)
@@ -129,12 +137,13 @@ def export_run(folder: Path, out: Path) -> str:
         raise UserError(f"there is no checkpoint in {folder}; train first")
     arrays, step = newest
     omitted = ""
-    if config.balance.method not in HARMONIC:
+    if config.balance.method not in HARMONIC or config.base == MODERN:
         weights = [name for name in arrays if name.startswith("params/balance/")]
         arrays = {name: value for name, value in arrays.items() if name not in weights}
         if weights:
             omitted = f" (without the weights of {config.balance.method}, which it lacks)"
-    variables = export_arrays(arrays)
+    modern = config.base == MODERN
+    variables = names_2025.export_arrays(arrays) if modern else export_arrays(arrays)
     if out.suffix == ".npz":
         stream = io.BytesIO()
         np.savez(stream, **variables)  # type: ignore[arg-type]

@@ -48,6 +48,22 @@ def export_params(state: TrainState) -> dict[str, np.ndarray]:
     return {**named, SLOW_UPDATES: np.asarray(state.updates, np.int32)}
 
 
+def export_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same from the flat arrays of a checkpoint, named by the paths of a train state."""
+    named = {}
+    for name, value in arrays.items():
+        head, *rest = name.split("/")
+        if head == "params" and rest[0] in MODULES:
+            named["/".join([MODULES[rest[0]], *rest[1:]])] = value
+        elif head == "slow_critic":
+            named["/".join(["slowval", *rest])] = value
+        elif head == "norms":
+            named["/".join([*rest, "value"])] = value
+        elif head == "updates":
+            named[SLOW_UPDATES] = value.astype(np.int32)
+    return named
+
+
 def import_params(agent: Agent, named: Mapping[str, np.ndarray], seed: int = 0) -> TrainState:
     """Builds a train state of NumPy arrays from upstream's variables.
 

@@ -104,7 +104,16 @@ def test_consecutive_windows_equal_slow_ones(
         rows = following
         span = sampling.context + length
         wanted = [long[piece * length :][:span] for long, piece in rows]
-        np.testing.assert_array_equal(replay.draw(update, 3), wanted)
+        drawn = replay.draw(update, 3)
+        np.testing.assert_array_equal(drawn, wanted)
+        # A piece that goes on is not the beginning of a window.
+        begins = (
+            replay.gather(drawn)["is_first"][:, 0]
+            > replay.store.read(replay.positions(drawn[:, 0] % streams, drawn[:, 0] // streams))[
+                "is_first"
+            ]
+        )
+        assert not begins[[piece > 0 for _, piece in rows]].any()
         steps = int(rng.integers(0, 3))
         fill(replay, steps)
         fill(plain, steps)

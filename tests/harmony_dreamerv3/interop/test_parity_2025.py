@@ -240,3 +240,19 @@ def test_broken_bundles_are_named(tmp_path):
         "expected a vector or a scalar of classes",
         act_space={"action": {"shape": [2, 2], "dtype": "float32"}},
     )
+
+
+def test_variables_come_back_from_a_checkpoint():
+    agent = parity_2025.build_agent(meta_of({"agent.retnorm.debias": True}))
+    params = random_params(agent, np.random.default_rng(0))
+    params["retnorm/corr/value"] = np.float32(0.3)
+    state = names.import_params(agent, params)
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
+    flat = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
+        for path, leaf in leaves
+    }
+    exported = names.export_arrays(flat)
+    assert exported.keys() == params.keys() == names.export_params(state).keys()
+    for name, value in params.items():
+        np.testing.assert_array_equal(exported[name], value)
