@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import resource
 import struct
@@ -10,11 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from embodied.records.logger import Logger
-from embodied.records.video import encode_gif
 
 FRAMES = np.zeros((5, 8, 6, 3), np.uint8)
 for number in range(5):
@@ -48,20 +45,6 @@ def test_events(tmp_path: Path) -> None:
     assert (image.height, image.width) == (8, 6)
     file = tmp_path / "videos" / "report-open-000000020.gif"
     assert file.read_bytes() == image.encoded_image_string
-
-
-def test_gif_has_every_frame() -> None:
-    with Image.open(io.BytesIO(encode_gif(FRAMES, fps=10))) as image:
-        assert image.n_frames == 5 and image.size == (6, 8) and image.info["duration"] == 100
-        for number in range(5):
-            image.seek(number)
-            assert abs(int(np.asarray(image.convert("RGB"))[0, 0, 0]) - 50 * number) <= 20
-
-
-def test_gray_frames_and_wrong_ones() -> None:
-    assert encode_gif(FRAMES[..., :1])[:3] == b"GIF"
-    with pytest.raises(ValueError, match="expected uint8"):
-        encode_gif(FRAMES.astype(np.float32))
 
 
 def test_a_failing_disk_warns_once_and_nothing_else(
