@@ -63,7 +63,7 @@ def train(
     check_seeds(members)
     config = dataclasses.replace(config, label=config.label or labels.derive(config))
     place = str(logdir or config.logdir or f"runs/{folder.default_name(config, seeds)}")
-    root = Path(folder.expand(place, config))
+    root = folder.expand(place, config)
     folders = [root / f"seed-{seed}" for seed in members] if seeds else [root]
     Checkpoints(root, folders).check_members()
     texts = [

@@ -43,7 +43,7 @@ def collect(names: Sequence[str]) -> tuple[dict[str, Any], list[Layer]]:
     Raises:
       UserError: for an unknown block, a file that cannot be read, or a block that exists already.
     """
-    every, files = blocks(), {name: _read(Path(name)) for name in names if _is_path(name)}
+    every, files = blocks(), {name: _read(Path(name)) for name in names if is_path(name)}
     for name, tree in files.items():
         if _holds_blocks(tree):
             twice = [key for key in tree if key in every]
@@ -120,7 +120,8 @@ def upgrade(tree: Mapping[str, Any]) -> Flat:
     return flat
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
+    """Whether a word names a file or folder, and not a block."""
     return name.endswith((".yaml", ".yml")) or "/" in name
 
 

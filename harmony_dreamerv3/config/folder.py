@@ -138,18 +138,19 @@ def resume(folder: Path, flags: Mapping[str, Any]) -> tuple[Config, list[int] | 
     return build(flat), seeds
 
 
-def expand(logdir: str, config: Config) -> str:
+def expand(logdir: str | Path, config: Config | None = None) -> Path:
     """Puts the time where a folder's name has `{timestamp}`.
 
     Raises:
-      UserError: where several processes would each take another time.
+      UserError: where several processes of a run would each take another time.
     """
-    if TIMESTAMP in logdir and config.jax.coordinator:
+    logdir = str(logdir)
+    if TIMESTAMP in logdir and config and config.jax.coordinator:
         raise UserError(
             f"--logdir {logdir}: several processes need the same folder; give a name without "
             f"{TIMESTAMP}"
         )
-    return logdir.replace(TIMESTAMP, time.strftime("%Y%m%dT%H%M%S"))
+    return Path(logdir.replace(TIMESTAMP, time.strftime("%Y%m%dT%H%M%S")))
 
 
 def default_name(config: Config, seeds: Sequence[int] | None) -> str:

@@ -1,8 +1,10 @@
 """The command line: one table of verbs; heavy imports happen inside them."""
 
 from embodied.core.verb import Verb
-from harmony_dreamerv3.verbs import analyze, config, doctor, envs, evaluate, exchange, sweep, train
+from harmony_dreamerv3.interop import verbs as interop
+from harmony_dreamerv3.verbs import analyze, config, doctor, envs, evaluate, train
 from scores import verbs as scores
+from sweeps import verb as sweep
 
 VERBS = {
     "train": Verb("train agents, or continue a run", train.arguments, train.run, takes_flags=True),
@@ -27,14 +29,14 @@ VERBS = {
         analyze.run, takes_flags=True,
     ),
     "parity": Verb(
-        "compare with numbers of the released code", exchange.parity_arguments, exchange.run_parity
+        "compare with numbers of the released code", interop.parity_arguments, interop.run_parity
     ),
     "import": Verb(
-        "take over a checkpoint of the released code", exchange.import_arguments,
-        exchange.run_import, takes_flags=True,
+        "take over a checkpoint of the released code", interop.import_arguments,
+        interop.run_import, takes_flags=True,
     ),
     "export": Verb(
-        "write parameters under the released code's names", exchange.export_arguments,
-        exchange.run_export,
+        "write parameters under the released code's names", interop.export_arguments,
+        interop.run_export,
     ),
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 
@@ -113,8 +114,8 @@ def test_a_label_of_an_earlier_version_is_read_on(tmp_path):
 
 def test_the_time_in_a_name():
     config = configs.make(["debug"])
-    assert folder.expand("runs/x", config) == "runs/x"
-    assert re.fullmatch(r"runs/\d{8}T\d{6}/x", folder.expand("runs/{timestamp}/x", config))
+    assert folder.expand("runs/x", config) == Path("runs/x")
+    assert re.fullmatch(r"runs/\d{8}T\d{6}/x", str(folder.expand("runs/{timestamp}/x")))
     several = configs.make(["debug"], {"jax.coordinator": "auto"})
     with pytest.raises(UserError, match="need the same folder"):
         folder.expand("runs/{timestamp}", several)

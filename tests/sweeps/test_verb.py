@@ -168,3 +168,24 @@ def test_status_reads_the_run_folders(tmp_path: Path, capsys) -> None:  # type: 
     assert line.split()[7:] == ["0m", "20s", "7.0"]
     assert "8 running; 60.0% of all steps, 12.0 updates/s, ETA 0m 20s" in shown
     assert "dreamerv3: mean " in shown and "(2 games, 4 runs)" in shown
+
+
+def test_files_of_blocks_and_the_time_in_a_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("mine: {base: dreamerv3, rssm: {deter: 8}}")
+    line = ["sweep", "--configs", "debug", "mine.yaml", "mine", "--tasks", "dummy_disc"]
+    line += ["--methods", "harmony", "--seeds", "0", "--logdir", "at-{timestamp}"]
+    assert run(*line, "--print-commands") == 0
+    shown = capsys.readouterr().out
+    assert f"--configs debug {tmp_path}/mine.yaml mine harmony" in shown  # From any folder.
+    assert "{timestamp}" not in shown and len(list(tmp_path.glob("at-2*T*/sweep"))) == 1
+
+
+def test_a_label_of_something_else_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = [*LINE, "--balance.method", "dwa", "--logdir", tmp_path, "--dry-run"]
+    assert run(*line) == 2
+    assert "label 'dreamerv3' is the name of another method" in capsys.readouterr().err

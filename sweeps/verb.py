@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,11 +58,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the verb; returns 1 when jobs failed."""
+    from harmony_dreamerv3.config import folder
+    from harmony_dreamerv3.config.blocks import is_path
     from sweeps import plan as plans
     from sweeps import status
 
     if args.status:
-        from harmony_dreamerv3.verbs.sweep_status import show_status
+        from sweeps.show import show_status
 
         return show_status(args.status, args.storage, args.watch, args.interval)
     if args.logdir is None:
@@ -70,6 +73,9 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, name) < least:
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} must be at least {least}, got {getattr(args, name)}")
+    args.logdir = folder.expand(args.logdir)
+    # Jobs may begin in another folder.
+    args.configs = [os.path.abspath(n) if is_path(n) else n for n in args.configs]
     storage = open_storage(args)
     plan, jobs = make_plan(args)
     if args.dry_run:
@@ -77,16 +83,16 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from embodied.checkpoint.lock import Lock
 
-    folder = args.logdir / plans.FOLDER
+    place = args.logdir / plans.FOLDER
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = Lock(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        lock = Lock(place)
     except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error}") from error
+        raise UserError(f"cannot write to {place}: {error}") from error
     try:
         plan.save(args.logdir)
         if storage:
-            storage.put(folder / "plan.json", f"{plans.FOLDER}/plan.json")
+            storage.put(place / "plan.json", f"{plans.FOLDER}/plan.json")
         if args.print_commands:
             for job in jobs:
                 print(shlex.join(job.command(args.logdir.resolve(), ["python"])))
