@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -58,6 +58,7 @@ class Modules:
     act_space: Mapping[str, Space]
     sampling: bool = True
     gaussian_offset: float = 0.0
+    takes_parts: ClassVar[bool] = True  # Of actions.
 
     def __post_init__(self) -> None:
         check_spaces(self.config.agent, self.images, self.vectors)
@@ -74,6 +75,16 @@ class Modules:
     def observed(self) -> dict[str, Space]:
         """Spaces of what the encoder sees and the decoder reconstructs, in order."""
         return {k: s for k, s in self.obs_space.items() if k not in STANDARD and k[:4] != "log_"}
+
+    @functools.cached_property
+    def choices(self) -> dict[str, Space]:
+        """What the policy has a distribution for: the action keys, or the parts of an action."""
+        parts = {
+            f"{key}/{index:03d}": part
+            for key, space in self.act_space.items()
+            for index, part in enumerate(space.parts)
+        }
+        return parts or dict(self.act_space)
 
     @functools.cached_property
     def images(self) -> dict[str, Space]:
@@ -149,7 +160,7 @@ class Modules:
     @functools.cached_property
     def actor(self) -> PolicyHead:
         """The policy."""
-        return PolicyHead(self.config.agent.actor, self.act_space, self.dtype)
+        return PolicyHead(self.config.agent.actor, self.choices, self.dtype)
 
     @functools.cached_property
     def critic(self) -> TwoHotHead:
@@ -301,7 +312,7 @@ class Modules:
     def action_noise(self, key: Array, lead: tuple[int, ...]) -> dict[str, Array]:
         """Noise `{key: [*lead, A]}` of actions."""
         noise = {}
-        for i, (name, space) in enumerate(sorted(self.act_space.items())):
+        for i, (name, space) in enumerate(sorted(self.choices.items())):
             shape, key_i = (*lead, *space.shape), jax.random.fold_in(key, i)
             if space.discrete:
                 noise[name] = self.gumbel(key_i, shape)

@@ -84,11 +84,14 @@ def test_whole_numbers_of_other_widths_are_pixels(dtype):
     assert (wrap(PHOTO, np.full((64, 64, 3), 200, dtype)).step(None)["image"] == 200).all()
 
 
-def test_float_images_stay_floats():
-    env = wrap(spaces.Box(0, 1, (80, 100, 3)), np.full((80, 100, 3), 0.5, np.float32))
-    image = env.step(None)["image"]
-    assert image.dtype == np.float32 and image.shape == (64, 64, 3)
-    np.testing.assert_allclose(image, 0.5, atol=1e-6)
+def test_float_images_are_read_as_the_same_floats():
+    look = np.random.default_rng(0).random((80, 100, 3)).astype(np.float32)
+    for size, shape in ((64, (64, 64, 3)), (0, (80, 100, 3))):
+        env = wrap(spaces.Box(0, 1, (80, 100, 3)), look, size=size)
+        image = env.step(None)["image"]
+        assert image.dtype == np.uint8 and image.shape == shape
+        assert abs(image.mean() / 255 - look.mean()) < 1e-3
+    np.testing.assert_allclose(image / 255, look, atol=0.5 / 255 + 1e-6)
 
 
 def test_a_grid_of_classes_is_a_vector_unless_asked():

@@ -203,7 +203,10 @@ def looks(space: Any) -> str:
 
 
 def _image(space: Any, key: str, size: int) -> Observer:
-    """Returns the space (H, W, C) and what brings values into it."""
+    """Returns the space, uint8 (H, W, C), and what brings values into it.
+
+    Floats in [0, 1] become 255ths, which every agent reads as the same floats again.
+    """
     shape, low = space.shape, float(space.low.min(initial=0))
     high = float(space.high.max(initial=0))
     if len(shape) not in (2, 3, 4) or not 0 < int(np.prod(shape)) <= _PIXELS:
@@ -228,11 +231,10 @@ def _image(space: Any, key: str, size: int) -> Observer:
         elif len(shape) == 4:
             array = np.moveaxis(array, 0, 2).reshape(*sides, channels)
         image = resize(array.astype(dtype) * dtype(scale), size, small)
-        return image if dtype is np.uint8 else image.clip(0, 1)  # Averages round.
+        return image if dtype is np.uint8 else (image * 255).round().clip(0, 255).astype(np.uint8)
 
     height, width = (size, size) if size else sides
-    top = 1 if dtype is np.float32 else 255
-    return Space(dtype, (height, width, channels), 0, top), convert
+    return Space(np.uint8, (height, width, channels), 0, 255), convert
 
 
 def _one_hot(space: Any, key: str) -> Observer:
