@@ -133,6 +133,8 @@ def test_wrong_sizes_wrong_suffix_and_no_run(exported, tmp_path, capsys):
 
 
 def test_a_run_of_another_base_has_no_names_there(tmp_path):
-    run_folder.prepare(tmp_path / "run", configs.make(("debug_v2",)))
+    (tmp_path / "run").mkdir()
+    text = run_folder.prepare(tmp_path / "run", configs.make(("debug_v2",)))
+    (tmp_path / "run" / "config.yaml").write_text(text)
     with pytest.raises(UserError, match=r"is of base dreamerv2; export writes names of the"):
         folders.export_run(tmp_path / "run", tmp_path / "out.npz")
