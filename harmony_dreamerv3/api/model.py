@@ -57,7 +57,13 @@ def load(run: str | Path, *, env: Any = None, platform: str | None = None) -> Mo
         runtime.load([found[0]])
         params = trees.member(runtime.agent.policy_params(runtime.state), 0)
         state = trees.member(runtime.state, 0)
-    return Model(config, runtime.agent, state.params, params, found[1])
+    whole = getattr(_functions_of(config.base), "parameters", _trained)(state)
+    return Model(config, runtime.agent, whole, params, found[1])
+
+
+def _trained(state: Any) -> Any:
+    """All parameters, for a base whose functions need nothing else of a state."""
+    return state.params
 
 
 def _read(saved: Sequence[Saved]) -> tuple[dict[str, np.ndarray], int]:
