@@ -1,18 +1,66 @@
-"""Differences between the configs of two sets of run folders, key by key."""
+"""The configs of run folders: their scalars, and how those of two sets differ."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embodied.checkpoint.files import CorruptFile, read_regular
-from scores.folders import MAX_CONFIG, config_file
 from scores.grid import Cell, Grid
-from scores.load import Group
 from scores.records import Problem
 
+if TYPE_CHECKING:
+    from scores.load import Group
+
+MAX_CONFIG = 2**18  # bytes
 MOST = 10  # configs read of one side: parsing one takes tens of milliseconds
 MAX_SHOWN = 60  # letters of one value
+
+
+def config_file(path: Path) -> Path:
+    """Returns where a run folder's config is.
+
+    In it, or in the folder `.hydra` of it or of its parent; `seed-<s>` and `eval` take their
+    parent's.
+    """
+    own = path / "config.yaml"
+    if not own.exists() and (path.name.startswith("seed-") or path.name == "eval"):
+        return config_file(path.parent)
+    hydra = (above / ".hydra" / "config.yaml" for above in (path, path.parent))
+    return own if own.exists() else next((file for file in hydra if file.is_file()), own)
+
+
+def settings(path: Path) -> dict[str, str]:
+    """Returns the scalars of a run folder's config by dotted key; empty if there is none.
+
+    Reads the plain yaml that configs are written in, by indentation: parsing it whole costs 50 ms
+    a run, in a sweep of 260. Lists and quoted blocks are passed over.
+    """
+    file = config_file(path)
+    if not file.is_file():  # A pipe would never end.
+        return {}
+    try:
+        with open(file, encoding="utf-8", errors="replace") as stream:
+            text = stream.read(MAX_CONFIG)
+    except OSError:
+        return {}
+    scalars: dict[str, str] = {}
+    above: list[tuple[int, str]] = []  # indentation and dotted key of the mappings around a line
+    text = re.sub(r"\{[^{}]*\}", lambda flow: re.sub(r"\s+", " ", flow.group()), text)
+    for line in re.finditer(r"^( *)([\w.-]+):[ \t]*(.*?)[ \t]*(?:\s#.*)?$", text, re.MULTILINE):
+        depth, value = len(line[1]), line[3].strip("'\"")
+        while above and above[-1][0] >= depth:
+            above.pop()
+        key = f"{above[-1][1]}.{line[2]}" if above else line[2]
+        if value.startswith("{"):
+            flow = re.findall(r"([\w.-]+):\s*([^\s,{}\[\]][^,{}\[\]]*)", value)
+            scalars |= {f"{key}.{name}": entry.strip(" '\"") for name, entry in flow}
+        elif value:
+            scalars[key] = value
+        else:
+            above.append((depth, key))
+    return scalars
 
 
 def differences(a: Group, b: Group) -> tuple[Grid | None, list[Problem]]:

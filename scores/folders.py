@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scores import names
+from scores.configs import settings
 from scores.formats import seed_of
 from scores.names import normalise
 from scores.read import MAX_POINTS, BadFile, read_events, read_jsonl
@@ -29,7 +30,6 @@ from scores.records import (
 RECORDS = ("episodes.jsonl", "scores.jsonl", "metrics.jsonl")
 EVENTS = "events.out.tfevents."
 HEAVY = {"checkpoints", "replay", "eval_replay", "videos", "ckpt", "__pycache__"}
-MAX_CONFIG = 2**18
 # What the environment suite of Atari 100K is set to; with other values it is another benchmark.
 ATARI = {
     "repeat": ("4",),
@@ -58,7 +58,7 @@ def read_folder(path: Path, reading: Reading = NOTHING) -> tuple[list[Run], list
     """Reads one run folder.
 
     Args:
-      path: folder with a config (task, seed, label; see `config_file`) and one of `RECORDS` or
+      path: folder with a config (task, seed, label; see `configs.config_file`) and `RECORDS` or
         files of TensorBoard events; or one of these files.
       reading: what the files do not say.
 
@@ -100,51 +100,6 @@ def _logs(folder: Path) -> list[Path]:
         if (folder / name).is_file() and (folder / name).stat().st_size:
             return [folder / name]
     return sorted(file for file in folder.glob(f"{EVENTS}*") if file.is_file())
-
-
-def config_file(path: Path) -> Path:
-    """Returns where a run folder's config is.
-
-    In it, or in the folder `.hydra` of it or of its parent; `seed-<s>` and `eval` take their
-    parent's.
-    """
-    own = path / "config.yaml"
-    if not own.exists() and (path.name.startswith("seed-") or path.name == "eval"):
-        return config_file(path.parent)
-    hydra = (above / ".hydra" / "config.yaml" for above in (path, path.parent))
-    return own if own.exists() else next((file for file in hydra if file.is_file()), own)
-
-
-def settings(path: Path) -> dict[str, str]:
-    """Returns the scalars of a run folder's config by dotted key; empty if there is none.
-
-    Reads the plain yaml that configs are written in, by indentation: parsing it whole costs 50 ms
-    a run, in a sweep of 260. Lists and quoted blocks are passed over.
-    """
-    file = config_file(path)
-    if not file.is_file():  # A pipe would never end.
-        return {}
-    try:
-        with open(file, encoding="utf-8", errors="replace") as stream:
-            text = stream.read(MAX_CONFIG)
-    except OSError:
-        return {}
-    scalars: dict[str, str] = {}
-    above: list[tuple[int, str]] = []  # indentation and dotted key of the mappings around a line
-    text = re.sub(r"\{[^{}]*\}", lambda flow: re.sub(r"\s+", " ", flow.group()), text)
-    for line in re.finditer(r"^( *)([\w.-]+):[ \t]*(.*?)[ \t]*(?:\s#.*)?$", text, re.MULTILINE):
-        depth, value = len(line[1]), line[3].strip("'\"")
-        while above and above[-1][0] >= depth:
-            above.pop()
-        key = f"{above[-1][1]}.{line[2]}" if above else line[2]
-        if value.startswith("{"):
-            flow = re.findall(r"([\w.-]+):\s*([^,{}\[\]]+)", value)
-            scalars |= {f"{key}.{name}": entry.strip(" '\"") for name, entry in flow}
-        elif value:
-            scalars[key] = value
-        else:
-            above.append((depth, key))
-    return scalars
 
 
 def _game(task: str, config: Mapping[str, str]) -> str:

@@ -63,3 +63,33 @@ def test_hostile_configs_have_a_reason(write_run, config, reason):
     assert grid is None
     assert problems[0].path.endswith("a/config.yaml")
     assert reason in problems[0].reason
+
+
+def test_scalars_quoted_and_commented_scalars(tmp_path):
+    (tmp_path / "config.yaml").write_text(
+        "# task: no\ntask: 'ALE/Pong-v5'  # the task\nenv:\n  seed: 9\nseed: 4\nmethod:\n"
+    )
+    assert configs.settings(tmp_path) == {"task": "ALE/Pong-v5", "env.seed": "9", "seed": "4"}
+
+
+def test_scalars_of_nested_and_flowing_mappings(tmp_path):
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "config.yaml").write_text(
+        "env:\n  atari: {size: [96, 96], repeat: 4,\n    sticky: True}\n  task: x\n"
+        "keys:\n- a\n- b: 3\nrun:\n  steps: 1e5  # agent steps\n  ckpt:\n    every: 1\nseed: 0\n"
+    )
+    found = configs.settings(tmp_path)
+    assert found == {
+        "env.atari.repeat": "4", "env.atari.sticky": "True", "env.task": "x", "run.steps": "1e5",
+        "run.ckpt.every": "1", "seed": "0",
+    } | {key: value for key, value in found.items() if key.startswith("keys")}  # fmt: skip
+
+
+def test_where_a_config_is(tmp_path):
+    for folder in ("run/seed-0/eval", "hydra/version_0", "hydra/.hydra"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "run/config.yaml").write_text("task: a\n")
+    (tmp_path / "hydra/.hydra/config.yaml").write_text("task: b\n")
+    assert configs.settings(tmp_path / "run/seed-0/eval") == {"task": "a"}
+    assert configs.settings(tmp_path / "hydra/version_0") == {"task": "b"}
+    assert configs.settings(tmp_path) == {}

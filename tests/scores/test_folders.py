@@ -2,7 +2,7 @@
 
 import json
 
-from scores.folders import find_runs, read_folder, settings
+from scores.folders import find_runs, read_folder
 from scores.records import UNKNOWN
 
 
@@ -34,13 +34,6 @@ def test_seed_folder_takes_its_parents_config(write_run):
     (folder / "config.yaml").rename(folder.parent / "config.yaml")
     (run,), _ = read_folder(folder)
     assert (run.game, run.seed) == ("pong", 7)
-
-
-def test_identity_of_quoted_and_commented_scalars(tmp_path):
-    (tmp_path / "config.yaml").write_text(
-        "# task: no\ntask: 'ALE/Pong-v5'  # the task\nenv:\n  seed: 9\nseed: 4\nmethod:\n"
-    )
-    assert settings(tmp_path) == {"task": "ALE/Pong-v5", "env.seed": "9", "seed": "4"}
 
 
 def test_upstream_logdir(tmp_path):
