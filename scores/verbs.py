@@ -123,6 +123,9 @@ def _reductions(args: argparse.Namespace, groups: Sequence[load.Group]) -> list[
     if args.protocol:
         raise UserError("--reduction and --protocol say the same thing; give one of them")
     names = [name for part in args.reduction for name in part.split(",")]
+    for name in names:
+        if Path(name).exists():
+            raise UserError(f"{name!r} is a source; sources go before --reduction")
     sides = [_columns(args, groups, name) for name in dict.fromkeys(names)]
     if len(sides) == 1:
         return sides[0]

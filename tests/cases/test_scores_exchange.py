@@ -144,9 +144,14 @@ def test_two_reductions_side_by_side(tmp_path, capsys):
     # The last is 98; after 360K come the episodes 89 to 98.
     assert pong == ["Pong", "-21", "15", "98†*", "93.5*", "15"]
     assert "stops at 9,001 of 400,000 frames: Boxing (seed 0)" in out
-    same = ["--reduction", "last-episode,window-10%"]
-    assert main(["table", str(path), "paper:iris", *same, "--no-intervals"]) == 0
-    assert capsys.readouterr().out == out
+    for same in (
+        ["--reduction", "last-episode,window-10%"],
+        ["--reduction", "last-episode", "--reduction", "window-10%"],
+    ):
+        assert main(["table", str(path), "paper:iris", *same, "--no-intervals"]) == 0
+        assert capsys.readouterr().out == out
+    assert main(["table", "--reduction", "last-episode", str(path)]) == 2
+    assert "is a source; sources go before --reduction" in capsys.readouterr().err
     assert main(["table", str(path), "--reduction", "last"]) == 2
     assert "did you mean" in capsys.readouterr().err
 
