@@ -2,9 +2,9 @@
 
 Read from top to bottom: one update filters a batch (1), imagines from every posterior (2), trains
 actor and critic there (3) and the critic on replayed steps, too (4), adds up all losses (5), and
-takes one step of one optimizer (6). The policy comes last (7). `Modules` has what these are made
-of. `[B, T]` are the rows and trained steps of a batch, K the last steps of each row from which
-imagination starts, N = B K, H the imagined steps; imagined arrays are `[H, N, ...]`.
+takes one step of one optimizer (6). `Acting` has the policy and what is read of windows, `Modules`
+the networks. `[B, T]` are the rows and trained steps of a batch, K the last steps of each row, from
+which imagination starts, N = B K, H the imagined steps; imagined arrays are `[H, N, ...]`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import optax
 
 from harmony_dreamerv3 import loss_tasks, moving_norm
 from harmony_dreamerv3.agents import base, report_2025
-from harmony_dreamerv3.agents.modules_2025 import Draws, Modules
+from harmony_dreamerv3.agents.acting_2025 import Acting, Draws
 from harmony_dreamerv3.behavior import lambda_return
 from harmony_dreamerv3.moving_norm import NormState
 from harmony_dreamerv3.nets import symexp_twohot as twohot
-from harmony_dreamerv3.nets.block_rssm import State, features, imagine, join, observe
+from harmony_dreamerv3.nets.block_rssm import State, features, imagine, observe
 from harmony_dreamerv3.nets.decoder import image_loss
 from harmony_dreamerv3.nets.distributions import binary_log_prob, categorical_kl, unimix
 from harmony_dreamerv3.nets.layers import full, run
@@ -49,7 +49,7 @@ class TrainState(base.TrainState):
 
 
 @dataclasses.dataclass(frozen=True)
-class Agent(Modules):
+class Agent(Acting):
     """The 2025 agent for given spaces."""
 
     def init(self, key: Array) -> TrainState:
@@ -304,35 +304,3 @@ class Agent(Modules):
     def report(self, state: TrainState, batch: Batch, key: Array) -> dict[str, Array]:
         """Heavy metrics of one batch: open-loop predictions and histograms."""
         return report_2025.report(self, state, batch, key)
-
-    # 7. Acting
-
-    def policy(
-        self, params: Params, carry: State, obs: Batch, key: Array, mode: str
-    ) -> tuple[State, Array]:
-        """Draws actions, in training and evaluation alike, as upstream does.
-
-        Args:
-          params: of `policy_params`.
-          carry: latent state and last action, `[N, ...]`.
-          obs: observations `[N, ...]`.
-          key: threefry key of this step.
-          mode: without effect.
-
-        Returns:
-          The next carry, and actions `[N, A]`, those of several keys joined in sorted order.
-        """
-        del mode
-        k_latent, k_action = jax.random.split(key)
-        obs = {name: x[:, None] for name, x in obs.items()}
-        rows, tokens = len(carry["deter"]), run(self.encoder, params["encoder"], obs)
-        noise = self.gumbel(k_latent, (rows, 1, *carry["stoch"].shape[1:]))
-        post, _, _ = observe(
-            self.rssm, params["rssm"], carry, tokens, carry["action"][:, None], obs["is_first"],
-            noise,
-        )  # fmt: skip
-        post = jax.tree.map(lambda x: x[:, 0], post)
-        dists = run(self.actor, params["actor"], features(post))
-        noises = self.action_noise(k_action, (rows,))
-        action = join({key: dists[key].draw(noises[key]) for key in dists})
-        return {**post, "action": action}, action

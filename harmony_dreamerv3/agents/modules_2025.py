@@ -1,11 +1,11 @@
-"""What the 2025 agent is made of: spaces, networks, optimizer, draws, and its first state."""
+"""What the 2025 agent is made of: spaces, networks, optimizer, and how they begin."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -17,27 +17,18 @@ from embodied.core.space import Space
 from harmony_dreamerv3 import laprop, loss_tasks, moving_norm
 from harmony_dreamerv3.balance import Balancer
 from harmony_dreamerv3.config import Config
-from harmony_dreamerv3.config.dreamerv3_2025 import AgentConfig
 from harmony_dreamerv3.moving_norm import NormState
 from harmony_dreamerv3.nets import symexp_twohot
-from harmony_dreamerv3.nets.block_rssm import BlockRSSM, State, join
+from harmony_dreamerv3.nets.block_rssm import BlockRSSM, State
 from harmony_dreamerv3.nets.layers import run
-from harmony_dreamerv3.nets.pool_coders import STAGES, Decoder, Encoder, shrinkage
+from harmony_dreamerv3.nets.pool_coders import Decoder, Encoder, check_spaces
 from harmony_dreamerv3.nets.rms_heads import BinaryHead, PolicyHead, TwoHotHead
 from harmony_dreamerv3.world_model import STANDARD
 
 Array = jax.Array
 Params = dict[str, Any]
 sg = jax.lax.stop_gradient
-FIXED_LOSSES = ("reward", "cont", "dyn", "rep", "policy", "value", "repval")
-
-
-class Draws(NamedTuple):
-    """Noise of one update; zeros give modes."""
-
-    post: Array  # [B, T, S, C], Gumbel, of the posteriors
-    latent: Array  # [H, N, S, C], Gumbel, of imagined states
-    action: dict[str, Array]  # {key: [H + 1, N, A]}, Gumbel or standard normal
+LOSSES = ("reward", "cont", "dyn", "rep", "policy", "value", "repval")  # beside those of keys
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +52,11 @@ class Modules:
     takes_parts: ClassVar[bool] = True  # Of actions.
 
     def __post_init__(self) -> None:
-        check_spaces(self.config.agent, self.images, self.vectors)
+        c = self.config.agent
+        check_spaces(c.encoder, c.decoder, self.images, self.vectors)
+        taken = [key for key in self.observed if key in {*LOSSES}]
+        if taken:
+            raise UserError(f"observation {taken[0]!r} has the name of a loss; rename it")
         _ = self.balancer  # Wrong options fail here, not while tracing.
 
     # Spaces
@@ -242,115 +237,3 @@ class Modules:
             "stoch": jnp.zeros((rows, c.stoch, c.classes), self.dtype),
             "action": jnp.zeros((rows, actions), self.param_dtype),
         }
-
-    # Batches and draws
-
-    def window(
-        self, carry: State, batch: Mapping[str, Array]
-    ) -> tuple[dict[str, Array], State, Array]:
-        """Cuts a batch into context and trained steps.
-
-        Args:
-          carry: `[B, ...]` after the batch before, from which rows go on that do not begin with
-            `is_first`; empty where every batch begins anew.
-          batch: `[B, C + T, ...]`.
-
-        Returns:
-          Observations of the trained steps `[B, T, ...]`, the state before the first of them
-          `[B, ...]`, and the actions that led to each, `[B, T, A]`.
-        """
-        context = self.context
-        keys = (*self.observed, "reward", "is_first", "is_last", "is_terminal")
-        obs = {key: batch[key][:, context:] for key in keys}
-        action = self.actions(batch)
-        start = {k: v for k, v in self.initial_carry(len(action)).items() if k != "action"}
-        if context:
-            # Of the context only the last step is read.
-            start = {k: batch[f"dyn/{k}"][:, context - 1].astype(self.dtype) for k in start}
-            before = action[:, context - 1]
-        else:
-            before = jnp.zeros_like(action[:, 0])
-        if carry:
-            first = batch["is_first"][:, 0]
-
-            def choose(fresh: Array, old: Array) -> Array:
-                return jnp.where(first.reshape(-1, *[1] * (fresh.ndim - 1)), fresh, old)
-
-            before = choose(before, carry["action"]) if not context else before
-            start = {k: choose(start[k], carry[k]) for k in start}
-        previous = jnp.concatenate([before[:, None], action[:, context:-1]], 1)
-        return obs, start, previous
-
-    def actions(self, batch: Mapping[str, Array]) -> Array:
-        """All actions of a batch joined, `[B, C + T, A]`."""
-        return join({key: batch[key] for key in self.act_space})
-
-    def starts(self, batch: Mapping[str, Array]) -> int:
-        """The number K of last steps of each row from which imagination starts."""
-        steps = batch["is_first"].shape[1] - self.context
-        return min(self.config.agent.imag_last or steps, steps)
-
-    def draws(self, key: Array, batch: Mapping[str, Array]) -> Draws:
-        """Noise for an update with a batch `[B, C + T, ...]`."""
-        c = self.config.agent
-        rows, steps = batch["is_first"].shape
-        steps, starts = steps - self.context, rows * self.starts(batch)
-        latent = (c.rssm.stoch, c.rssm.classes)
-        k_post, k_latent, k_action = jax.random.split(key, 3)
-        return Draws(
-            self.gumbel(k_post, (rows, steps, *latent)),
-            self.gumbel(k_latent, (c.imag_horizon, starts, *latent)),
-            self.action_noise(k_action, (c.imag_horizon + 1, starts)),
-        )
-
-    def gumbel(self, key: Array, shape: tuple[int, ...]) -> Array:
-        """Gumbel noise, or zeros."""
-        if not self.sampling:
-            return jnp.zeros(shape, self.param_dtype)
-        return jax.random.gumbel(key, shape, self.param_dtype)
-
-    def action_noise(self, key: Array, lead: tuple[int, ...]) -> dict[str, Array]:
-        """Noise `{key: [*lead, A]}` of actions."""
-        noise = {}
-        for i, (name, space) in enumerate(sorted(self.choices.items())):
-            shape, key_i = (*lead, *space.shape), jax.random.fold_in(key, i)
-            if space.discrete:
-                noise[name] = self.gumbel(key_i, shape)
-            elif self.sampling:
-                noise[name] = jax.random.normal(key_i, shape, self.param_dtype)
-            else:
-                noise[name] = jnp.full(shape, self.gaussian_offset, self.param_dtype)
-        return noise
-
-
-def check_spaces(
-    config: AgentConfig, images: Mapping[str, Space], vectors: Mapping[str, Space]
-) -> None:
-    """Raises UserError for observations that the coders cannot take."""
-    if not images and not vectors:
-        raise UserError(
-            "dreamerv3_2025 needs an observation beside reward and flags; there is none"
-        )
-    if len({space.shape[:2] for space in images.values()}) > 1:
-        shapes = {key: space.shape for key, space in images.items()}
-        raise UserError(f"expected images of one size, got {shapes}")
-    factor = max(shrinkage(config.encoder), shrinkage(config.decoder))
-    for key, space in images.items():
-        if space.dtype != np.uint8 or any(not n or n % factor for n in space.shape[:2]):
-            raise UserError(
-                f"image {key!r} is {space.dtype} {space.shape}; expected uint8 with height and "
-                f"width multiples of {factor}"
-            )
-    depth = STAGES[-1] * config.decoder.depth
-    if images and config.decoder.bspace and depth % config.decoder.bspace:
-        raise UserError(
-            f"decoder.bspace must divide 4 decoder.depth ({depth}), got {config.decoder.bspace}"
-        )
-    for key, space in vectors.items():
-        if space.dtype.kind in "iu" and space.dtype != np.uint8 and space.high is None:
-            raise UserError(
-                f"observation {key!r} is {space}; expected integers with an upper bound"
-            )
-    taken = [key for key in (*images, *vectors) if key in FIXED_LOSSES]
-    if taken:
-        raise UserError(f"observation {taken[0]!r} has the name of a loss; rename it")

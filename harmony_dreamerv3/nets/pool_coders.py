@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from embodied.core.errors import UserError
 from embodied.core.space import Space
 from harmony_dreamerv3.config.dreamerv3_2025 import DecoderConfig, EncoderConfig
 from harmony_dreamerv3.nets.distributions import symlog
@@ -234,3 +235,36 @@ def vector_loss(out: Array, target: Array, space: Space) -> Array:
     else:
         cells = jnp.square(out - symlog(full(target)))
     return cells.sum(tuple(range(cells.ndim - len(space.shape), cells.ndim)))
+
+
+def check_spaces(
+    encoder: EncoderConfig,
+    decoder: DecoderConfig,
+    images: Mapping[str, Space],
+    vectors: Mapping[str, Space],
+) -> None:
+    """Raises UserError for observations that the coders cannot take."""
+    if not images and not vectors:
+        raise UserError(
+            "dreamerv3_2025 needs an observation beside reward and flags; there is none"
+        )
+    if len({space.shape[:2] for space in images.values()}) > 1:
+        shapes = {key: space.shape for key, space in images.items()}
+        raise UserError(f"expected images of one size, got {shapes}")
+    factor = max(shrinkage(encoder), shrinkage(decoder))
+    for key, space in images.items():
+        if space.dtype != np.uint8 or any(not n or n % factor for n in space.shape[:2]):
+            raise UserError(
+                f"image {key!r} is {space.dtype} {space.shape}; expected uint8 with height and "
+                f"width multiples of {factor}"
+            )
+    depth = STAGES[-1] * decoder.depth
+    if images and decoder.bspace and depth % decoder.bspace:
+        raise UserError(
+            f"decoder.bspace must divide 4 decoder.depth ({depth}), got {decoder.bspace}"
+        )
+    for key, space in vectors.items():
+        if space.dtype.kind in "iu" and space.dtype != np.uint8 and space.high is None:
+            raise UserError(
+                f"observation {key!r} is {space}; expected integers with an upper bound"
+            )
