@@ -86,14 +86,14 @@ def analyze(
         trainer = offline.Trainer(agent)
         predictors = [Predictor(agent, buffer, n) for n in (options.observed, options.strip[0])]
         for seed in options.seeds:
-            params, bad = _train(
+            state, bad = _train(
                 name, trainer, buffer, starts[name], seed, options, out, progress, predictions[name]
             )
             if bad:
                 say(f"warning: {name} seed {seed}: {bad} is not finite; it is left out")
                 failures.append({"method": name, "seed": seed, "reason": bad})
                 continue
-            _predict(buffer, places, params, seed, options, predictors, predictions[name])
+            _predict(buffer, places, state, seed, options, predictors, predictions[name])
     head = {
         "format": FORMAT,
         "source": str(source),
@@ -183,28 +183,28 @@ def _train(
         progress.step(update - last_update, lambda: f"{text}, reward {means['loss/reward']:.3g}")
         last_update = update
 
-    params, bad = offline.train(
+    state, bad = offline.train(
         trainer, buffer, starts, seed, options.updates, options.log_every, record
     )
     if not bad:
         predictions.sigma.append(
             {k: v for k, v in last.items() if k.startswith("balance/log_sigma")}
         )
-    return params, bad
+    return state, bad
 
 
 def _predict(
-    buffer: Buffer, places: Windows, params: Any, seed: int, options: Options,
+    buffer: Buffer, places: Windows, model: Any, seed: int, options: Options,
     predictors: list[Predictor], predictions: Predictions,
 ) -> None:  # fmt: skip
     """Lets one world model predict, and regresses the state from its latents."""
-    held = predictors[0].latents(params, places.held, seed)
+    held = predictors[0].latents(model, places.held, seed)
     predictions.rewards.append(held["reward"])
     if predictions.strip is None:
-        predictions.strip = predictors[1].images(params, places.strip[None], seed)
+        predictions.strip = predictors[1].images(model, places.strip[None], seed)
     if not predictions.state:
         return
-    feat = predictors[0].latents(params, places.train, seed)["feat"]
+    feat = predictors[0].latents(model, places.train, seed)["feat"]
     size, cut = feat.shape[-1], options.observed
 
     def state(key: str, rows: np.ndarray) -> np.ndarray:

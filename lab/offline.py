@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from embodied.core.errors import UserError
 from embodied.records.progress import say
 from embodied.records.text import duration
-from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
+from harmony_dreamerv3.agents import agent_class
 from harmony_dreamerv3.config import Config
 from lab import split
 from lab.buffer import Buffer
@@ -22,9 +23,20 @@ EVERY = 10.0  # Seconds between lines that say how far it is.
 Metrics = dict[str, Any]
 
 
-def make_agent(config: Config, buffer: Buffer) -> Agent:
-    """Returns the agent of a configuration for the spaces that the buffer's arrays have."""
-    return Agent(config, buffer.obs_space, buffer.act_space)
+BASES = ("dreamerv3", "dreamerv2")  # whose world models train by themselves
+
+
+def make_agent(config: Config, buffer: Buffer) -> Any:
+    """Returns the agent of a configuration for the spaces that the buffer's arrays have.
+
+    Raises:
+      UserError: for a base whose world model does not learn without its policy.
+    """
+    if config.base not in BASES:
+        raise UserError(
+            f"analyze trains world models of base {' or '.join(BASES)}, this run's is {config.base}"
+        )
+    return agent_class(config.base)(config, buffer.obs_space, buffer.act_space)
 
 
 class Trainer:
@@ -34,17 +46,17 @@ class Trainer:
       agent: the agent.
     """
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Any) -> None:
         self.agent = agent
         self.step = jax.jit(functools.partial(model_step, agent), donate_argnums=0)
         self._init = jax.jit(agent.init)
 
-    def init(self, seed: int) -> TrainState:
+    def init(self, seed: int) -> Any:
         """Returns the state that training with this seed begins with."""
         return self._init(jax.random.key_data(jax.random.key(seed, impl="threefry2x32")))
 
 
-def model_step(agent: Agent, state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
+def model_step(agent: Any, state: Any, batch: Any) -> tuple[Any, Metrics]:
     """The first part of `Agent.train_step`: world model and balance, nothing else.
 
     Args:
@@ -57,8 +69,11 @@ def model_step(agent: Agent, state: TrainState, batch: Any) -> tuple[TrainState,
       `train_step`; scalar metrics.
     """
     keys = jax.random.split(jax.random.fold_in(state.key, state.updates), 2)
-    new, metrics = agent._update_model(state, batch, keys[0])
-    metrics = {name: value for name, value in metrics.items() if name != "post"}
+    if agent.config.base == "dreamerv2":
+        new, _, metrics = agent.train_model(state, batch, keys[0])
+    else:
+        new, metrics = agent._update_model(state, batch, keys[0])
+        metrics = {name: value for name, value in metrics.items() if name != "post"}
     return new.replace(updates=state.updates + new.alive.astype(jnp.int32)), metrics
 
 
@@ -110,10 +125,10 @@ def train(
       record: is given the number of updates and the means since the last record.
 
     Returns:
-      Parameters of the world model, and None, or the loss that was not finite and ended it.
+      The state after, and None, or the loss that was not finite and ended it.
     """
     config = trainer.agent.config
-    keys = batch_keys(trainer.agent)
+    keys = trainer.agent.batch_keys
     state = trainer.init(seed)
     pending: list[Metrics] = []
     for update in range(updates):
@@ -126,17 +141,10 @@ def train(
             pending = []
             bad = _not_finite(values)
             if bad:
-                return state.params["world_model"], bad
+                return state, bad
             means = {name: float(np.mean([v[name] for v in values])) for name in values[0]}
             record(update + 1, means)
-    return state.params["world_model"], None
-
-
-def batch_keys(agent: Agent) -> tuple[str, ...]:
-    """Names of the arrays that the world model learns from."""
-    wm = agent.wm
-    inputs = (*wm.encoder.cnn_keys, *wm.encoder.mlp_keys, *wm.images, *wm.vectors)
-    return tuple(dict.fromkeys((*inputs, "reward", "is_first", "is_terminal", "action")))
+    return state, None
 
 
 def _not_finite(values: list[Metrics]) -> str | None:

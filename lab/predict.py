@@ -9,11 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from harmony_dreamerv3.agents import openloop
-from harmony_dreamerv3.agents.dreamerv3 import Agent
+from harmony_dreamerv3.agents import openloop, openloop_v2
 from harmony_dreamerv3.nets.layers import full, run
 from lab.buffer import Buffer
-from lab.offline import batch_keys
 
 ROWS = 32  # Windows at a time.
 Outputs = dict[str, np.ndarray]
@@ -30,34 +28,34 @@ class Predictor:
       observed: steps that the model sees.
     """
 
-    def __init__(self, agent: Agent, buffer: Buffer, observed: int) -> None:
+    def __init__(self, agent: Any, buffer: Buffer, observed: int) -> None:
         self._agent = agent
         self._buffer = buffer
         self._observed = observed
         self._latents = jax.jit(functools.partial(self._predict, decode=False))
         self._images = jax.jit(functools.partial(self._predict, decode=True))
 
-    def latents(self, params: Any, index: np.ndarray, seed: int) -> Outputs:
+    def latents(self, state: Any, index: np.ndarray, seed: int) -> Outputs:
         """Predicts rewards from latents.
 
         Args:
-          params: world-model parameters.
+          state: train state of the world model.
           index: rows `[W, L]` of windows.
           seed: of the latents' draws; the same ones for every method.
 
         Returns:
           `reward` `[W, L]` and `feat` `[W, L, F]` float32: of posteriors, then of predictions.
         """
-        return self._run(self._latents, params, index, seed)
+        return self._run(self._latents, state, index, seed)
 
-    def images(self, params: Any, index: np.ndarray, seed: int) -> Outputs:
+    def images(self, state: Any, index: np.ndarray, seed: int) -> Outputs:
         """Predicts images, too: `image/<key>` `[W, L, H, W, C]` in [0, 1], as far as there are."""
-        return self._run(self._images, params, index, seed)
+        return self._run(self._images, state, index, seed)
 
     def _run(
-        self, function: Callable[..., Any], params: Any, index: np.ndarray, seed: int
+        self, function: Callable[..., Any], state: Any, index: np.ndarray, seed: int
     ) -> Outputs:
-        keys, parts = batch_keys(self._agent), []
+        keys, parts = self._agent.batch_keys, []
         for number, start in enumerate(range(0, len(index), ROWS)):
             rows = index[start : start + ROWS]
             # One shape for all, so that one program serves; the surplus is cut off.
@@ -67,11 +65,15 @@ class Predictor:
             batch = self._buffer.rows(padded)
             key = jax.random.key_data(jax.random.key(seed, impl="threefry2x32"))
             key = jax.random.fold_in(key, 2**31 + 4 + number)
-            out = jax.device_get(function(params, {k: batch[k] for k in keys}, key))
+            out = jax.device_get(function(state, {k: batch[k] for k in keys}, key))
             parts.append({name: value[: len(rows)] for name, value in out.items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def _predict(self, params: Any, batch: Any, key: Any, *, decode: bool) -> dict[str, Any]:
+    def _predict(self, state: Any, batch: Any, key: Any, *, decode: bool) -> dict[str, Any]:
+        if self._agent.config.base == "dreamerv2":
+            given = (self._agent, state, batch, key, self._observed)
+            return openloop_v2.predictions(*given, decode=decode)
+        params = state.params["world_model"]
         _, feat = openloop.open_loop(self._agent, params, batch, key, self._observed)
         reward, _ = self._agent.wm.predict(params, feat)
         out = {"reward": reward, "feat": full(feat)}

@@ -12,7 +12,6 @@ import optax
 
 from embodied.core.errors import UserError, nearest
 from embodied.core.rng import generator
-from harmony_dreamerv3.agents.dreamerv3 import Agent
 from harmony_dreamerv3.nets.heads import Head
 from harmony_dreamerv3.nets.layers import run
 from harmony_dreamerv3.world_model import STANDARD
@@ -23,7 +22,7 @@ LAYERS, UNITS = 4, 400
 BATCH, RATE = 256, 1e-3
 
 
-def state_keys(buffer: Buffer, agents: Mapping[str, Agent], keys: Sequence[str]) -> list[str]:
+def state_keys(buffer: Buffer, agents: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     """Returns the keys to regress: the chosen ones, or the vectors that no model sees.
 
     Raises:
@@ -40,9 +39,7 @@ def state_keys(buffer: Buffer, agents: Mapping[str, Agent], keys: Sequence[str])
             raise UserError(
                 f"--state: the buffer has no vector {key!r} ({text}){nearest(key, vectors)}"
             )
-    inputs = {
-        key for agent in agents.values() for key in (*agent.wm.encoder.mlp_keys, *agent.wm.vectors)
-    }
+    inputs = {key for agent in agents.values() for key in agent.batch_keys}
     return list(keys) or [key for key in vectors if key not in inputs]
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from harmony_dreamerv3.agents.openloop import OBSERVED, ROWS, film
-from harmony_dreamerv3.nets.layers import run
+from harmony_dreamerv3.nets.layers import full, run
 from harmony_dreamerv3.nets.rssm_v2 import State, features, imagine, observe
 
 if TYPE_CHECKING:
@@ -49,6 +49,28 @@ def open_loop(
     states, _ = imagine(net.rssm, model["rssm"], last, lambda _, action: action, given, noise)
     states = jax.tree.map(lambda x: x[1:].swapaxes(0, 1), states)
     return jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), post, states)
+
+
+def predictions(
+    agent: Frame,
+    state: TrainState,
+    batch: Mapping[str, Array],
+    key: Array,
+    observed: int,
+    *,
+    decode: bool,
+) -> dict[str, Array]:
+    """What `open_loop` predicts: `reward` and `feat` `[B, T, ...]`.
+
+    With `decode` also `image/<key>` `[B, T, H, W, C]` in [0, 1], as far as there are.
+    """
+    feat = features(open_loop(agent, state, batch, key, observed))
+    reward = run(agent.net.reward, state.params["world_model"]["reward"], feat)
+    out = {"reward": reward, "feat": full(feat)}
+    if decode and agent.net.images:
+        recon = agent.net.apply("decoder", state.params["world_model"], state.stats, feat)
+        out |= {f"image/{k}": (recon[k] + 0.5).clip(0.0, 1.0) for k in agent.net.images}
+    return out
 
 
 def report(

@@ -5,14 +5,19 @@ import functools
 import jax
 import numpy as np
 import pytest
+import tiny_v2
 from tiny import make_agent, make_batch
 
 from lab import offline, split
 
 
-@pytest.mark.parametrize("method", ["harmony", "dwa"])
-def test_step_equals_the_model_part_of_the_update(method):
-    agent = make_agent(balance__method=method)
+@pytest.mark.parametrize(
+    ("method", "maker"),
+    [("harmony", make_agent), ("dwa", make_agent), ("harmony", tiny_v2.make_agent)],
+    ids=["harmony", "dwa", "dreamerv2"],
+)
+def test_step_equals_the_model_part_of_the_update(method, maker):
+    agent = maker(balance__method=method)
     trainer = offline.Trainer(agent)
     train = jax.jit(agent.train_step)
     ours = theirs = trainer.init(3)
