@@ -48,6 +48,9 @@ FREE = {
 INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.-]+ = .*?([a-z][\w-]*)\(")
 LOOP = re.compile(r"body=%?([\w.-]+)")
 TRIPS = re.compile(r'known_trip_count":\{"n":"(\d+)"')
+# Where the compiler does not say it, a loop's condition compares its counter with a constant.
+CONDITION = re.compile(r"condition=%?([\w.-]+)")
+CONSTANT = re.compile(r"s32\[\]\S* constant\((\d+)\)")
 CALL = re.compile(r'custom_call_target="([^"]+)"')
 GROUPED = re.compile(r"(?:feature|batch)_group_count=(?!1\b)\d+")
 
@@ -109,7 +112,8 @@ def count(text: str) -> dict[str, Any]:
       grouped convolutions.
     """
     bodies: dict[str, Counter[str]] = {}
-    loops: dict[str, tuple[str, int]] = {}
+    constants: dict[str, list[int]] = {}
+    loops: dict[str, tuple[str, str, str]] = {}  # body: where it runs, trips, condition
     entry = name = ""
     for line in text.splitlines():
         if line and not line[0].isspace() and line.rstrip().endswith("{"):
@@ -120,17 +124,20 @@ def count(text: str) -> dict[str, Any]:
         match = INSTRUCTION.match(line)
         if not match or not name:
             continue
-        body, trips = LOOP.search(line), TRIPS.search(line)
-        if match[1] == "while" and body:
-            loops[body[1]] = (name, int(trips[1]) if trips else 1)
+        constants.setdefault(name, []).extend(map(int, CONSTANT.findall(line)))
+        if match[1] == "while":
+            parts = (LOOP.search(line), TRIPS.search(line), CONDITION.search(line))
+            body, trips, condition = (part[1] if part else "" for part in parts)
+            loops[body] = (name, trips, condition)
         elif match[1] not in FREE:
             bodies[name][match[1]] += 1
 
     def repeats(body: str) -> int:
-        outer, trips = loops[body]
-        return trips * (repeats(outer) if outer in loops else 1)
+        outer, trips, condition = loops[body]
+        count = int(trips) if trips else max(constants.get(condition, []), default=1)
+        return count * (repeats(outer) if outer in loops else 1)
 
-    rows = sorted(((repeats(body), bodies[body].total()) for body in loops), reverse=True)
+    rows = sorted(((repeats(body), bodies[body].total()) for body in loops if body), reverse=True)
     inside = sum(trips * size for trips, size in rows)
     calls = Counter(_library(target) for target in CALL.findall(text))
     return {
