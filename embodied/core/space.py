@@ -71,10 +71,6 @@ class Space:
         low, high = zip(*cells)
         return np.asarray(low, np.float32), np.asarray(high, np.float32)
 
-    def contains(self, value: Any) -> bool:
-        """Returns whether `value` has this dtype and shape and lies within the bounds."""
-        return self._fault(np.asarray(value)) is None
-
     def check(self, name: str, value: Any) -> None:
         """Raises unless `value` belongs to this space.
 
