@@ -87,8 +87,10 @@ def test_a_full_disk(disk: Disk, tmp_path: Path) -> None:
     [["--task", "atari_pong", "--env.atari.length", "200"],
      ["--task", "dmc_walker_walk", "--env.dmc.image", "False"],
      ["--configs", "debug_v2", "harmony", "--env.dummy.size", "64"],
-     ["--configs", "dreamerpro", "debug_v2", "harmony", "--env.dummy.size", "64"]],
-    ids=["pong", "walker", "dreamerv2", "dreamerpro"],
+     ["--configs", "dreamerpro", "debug_v2", "harmony", "--env.dummy.size", "64"],
+     ["--configs", "debug_2025", "harmony_2025", "--env.dummy.size", "16"],
+     ["--configs", "debug_2025", "--run.consec_train", "2", "--env.dummy.size", "16"]],
+    ids=["pong", "walker", "dreamerv2", "dreamerpro", "dreamerv3_2025", "consecutive"],
 )  # fmt: skip
 def test_kills(flags: list[str], tmp_path: Path) -> None:
     command = [*PROGRAM, "train", *FLAGS, "--logdir", "{logdir}", "--run.eval_eps", "2", *flags]

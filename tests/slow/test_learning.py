@@ -52,3 +52,8 @@ def test_catch_needs_its_world_model(tmp_path: Path) -> None:
     mean, count = returns(tmp_path / "run", "catch", "--model_opt.lr", "0")[-1]
     assert count == 100
     assert mean < 0.8
+
+
+def test_cartpole_on_the_2025_base(tmp_path: Path) -> None:
+    # A quarter of the steps of the others; random actions last 20.
+    assert max(mean for mean, _ in returns(tmp_path / "run", "cartpole_2025")) >= 200
