@@ -13,7 +13,7 @@ from embodied.core.learner import Learner
 from embodied.records.progress import say
 from embodied.run.config import RunConfig
 from embodied.run.loop import Loop
-from embodied.run.setup import MakeEnv, Setup
+from embodied.run.setup import MakeEnv, Setup, check_capacity
 from embodied.run.signals import StopFlag
 from embodied.run.state import RunState
 
@@ -65,6 +65,7 @@ def train_eval(
     root = root or (logdirs[0] if len(logdirs) == 1 else logdirs[0].parent)
     if logdirs != [root] and any(folder.parent != root for folder in logdirs):
         raise UserError(f"the folders of a population must lie in one folder, got {logdirs}")
+    check_capacity(run, batch_length)  # Before the folder is anybody's.
     setup = Setup(
         learner, make_env, make_eval_env, logdirs, root, seeds, run, batch_size, batch_length
     )

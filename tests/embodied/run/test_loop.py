@@ -57,6 +57,22 @@ def test_a_replay_too_large_for_the_memory(tmp_path: Path, monkeypatch: pytest.M
         train(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"replay_context": 5}, r"run\.replay_context must be at most the window's 4 steps, got 5"),
+        ({"replay_ends": True}, r"need run\.replay_episodes True"),
+        ({"train_fill": 200}, r"run\.train_fill is 200 windows"),
+    ],
+)
+def test_settings_that_do_not_go_together_claim_no_folder(
+    settings: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=words):
+        train(tmp_path / "run", **settings)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_that_has_done_more_steps_is_refused(tmp_path: Path) -> None:
     train(tmp_path)
     with pytest.raises(UserError, match=r"run\.steps is 20, but .* has done 120"):
