@@ -10,10 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from embodied.core import ranges
 from embodied.core.env import STANDARD_SPACES, Obs, standard_obs
 from embodied.core.errors import UserError, nearest
 from embodied.core.space import Space
 from embodied.envs._tools import state as states
+from embodied.envs._tools.options import one_of
 
 # fmt: off
 BENCHMARK = (
@@ -60,18 +62,11 @@ class Options:
     timeout_is_terminal: bool = False
 
     def __post_init__(self) -> None:
-        for key, known in (("actions", _ACTIONS), ("lives", _LIVES)):
-            value = getattr(self, key)
-            if value not in known:
-                raise UserError(
-                    f"env.atari.{key} must be one of {', '.join(known)}, got {value!r}"
-                    + nearest(value, known)
-                )
-        for key, least in (("size", 1), ("repeat", 1), ("noops", 0), ("length", 0)):
-            if getattr(self, key) < least:
-                raise UserError(
-                    f"env.atari.{key} must be at least {least}, got {getattr(self, key)}"
-                )
+        least = dict.fromkeys(("size", "repeat"), ranges.COUNT)
+        least |= dict.fromkeys(("noops", "length"), ranges.COUNT_OR_NONE)
+        ranges.check(self, least, "env.atari.")
+        one_of("env.atari.actions", self.actions, _ACTIONS)
+        one_of("env.atari.lives", self.lives, _LIVES)
         if not 0 <= self.sticky < 1:
             raise UserError(f"env.atari.sticky is a chance below 1, got {self.sticky}")
 

@@ -13,9 +13,10 @@ from embodied.core import ranges
 from embodied.core.env import STANDARD_SPACES, Env, Obs, standard_obs
 from embodied.core.errors import UserError, nearest, raised
 from embodied.core.space import Space
-from embodied.envs._tools import elsewhere, gym_spaces, gym_state, own
+from embodied.envs._tools import elsewhere, gym_actions, gym_spaces, gym_state, own
 from embodied.envs._tools import state as states
 from embodied.envs._tools.gl import default_backend
+from embodied.envs._tools.options import one_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +40,7 @@ class Options:
     def __post_init__(self) -> None:
         ranges.check(self, {"size": ranges.COUNT_OR_NONE, "repeat": ranges.COUNT}, "env.gym.")
         for key, choice in self.keys.items():
-            if choice not in gym_spaces.CHOICES:
-                raise UserError(
-                    f"env.gym.keys.{key} must be one of {', '.join(gym_spaces.CHOICES)}, got "
-                    f"{choice!r}{nearest(choice, gym_spaces.CHOICES)}"
-                )
+            one_of(f"env.gym.keys.{key}", choice, gym_spaces.CHOICES)
 
 
 def tasks() -> tuple[str, ...]:
@@ -137,7 +134,7 @@ class Gym:
         self.obs_space: dict[str, Space] = dict(STANDARD_SPACES)
         try:
             self._observe(env.observation_space)
-            self._act, action = gym_spaces.act(env.action_space)
+            self._act, action = gym_actions.act(env.action_space)
         except UserError as error:
             raise UserError(f"{name}: {error}") from error
         if options.render:

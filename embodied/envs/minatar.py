@@ -11,9 +11,10 @@ import numpy as np
 
 from embodied.core import ranges
 from embodied.core.env import STANDARD_SPACES, Obs, standard_obs
-from embodied.core.errors import UserError, nearest
+from embodied.core.errors import UserError
 from embodied.core.space import Space
 from embodied.envs._tools import state as states
+from embodied.envs._tools.options import one_of
 
 PACKAGE, INSTALL = "minatar", "harmony-dreamerv3[minatar]"
 GAMES = ("asterix", "breakout", "freeway", "seaquest", "space_invaders")
@@ -40,11 +41,7 @@ class Options:
     def __post_init__(self) -> None:
         own = {"size": ranges.Range(_CELLS, 1024), "sticky": ranges.SHARE_BELOW_ONE}
         ranges.check(self, own, "env.minatar.")
-        if self.actions not in _ACTIONS:
-            raise UserError(
-                f"env.minatar.actions must be one of {', '.join(_ACTIONS)}, got {self.actions!r}"
-                + nearest(self.actions, _ACTIONS)
-            )
+        one_of("env.minatar.actions", self.actions, _ACTIONS)
 
 
 def tasks() -> tuple[str, ...]:

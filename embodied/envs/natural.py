@@ -14,11 +14,12 @@ import numpy as np
 
 from embodied.core import ranges
 from embodied.core.env import Obs
-from embodied.core.errors import UserError, nearest
+from embodied.core.errors import UserError
 from embodied.core.space import Space
 from embodied.envs import dmc
 from embodied.envs._tools import state as states
 from embodied.envs._tools import textures
+from embodied.envs._tools.options import one_of
 
 PACKAGE, INSTALL = dmc.PACKAGE, dmc.INSTALL
 _FILMS = (".mp4", ".avi", ".gif", ".mkv", ".mov", ".webm")
@@ -58,12 +59,7 @@ class Options:
         own = {"size": ranges.COUNT, "repeat": ranges.COUNT, "frames": ranges.Range(1, 100_000)}
         ranges.check(self, own, "env.natural.")
         for key in ("split", "eval_split"):
-            value = getattr(self, key)
-            if value not in _SPLITS:
-                raise UserError(
-                    f"env.natural.{key} must be one of {', '.join(_SPLITS)}, got {value!r}"
-                    f"{nearest(value, _SPLITS)}"
-                )
+            one_of(f"env.natural.{key}", getattr(self, key), _SPLITS)
 
 
 def tasks() -> tuple[str, ...]:

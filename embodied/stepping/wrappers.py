@@ -28,6 +28,8 @@ class CheckedEnv:
     the environment's own code raises, `SystemExit` included, becomes an `EnvError` that names the
     call and the line; floats a hair outside their bounds are warned of once and kept.
 
+    Images of floats in [0, 1] become 255ths: agents read all images as bytes.
+
     Args:
       env: the environment to check; what it lacks of `Env` beside spaces and `step` (`repeat`,
         `savable`, `save`, `load`, `close`) is taken as 1, False and nothing.
@@ -42,7 +44,12 @@ class CheckedEnv:
         self._env = env
         self._name = name
         self._over = True  # The next step has to start an episode.
-        self.obs_space: dict[str, Space] = env.obs_space
+        self._spaces = env.obs_space
+        self._scales = {key: _scale(name, key, space) for key, space in env.obs_space.items()}
+        self._scales = {key: scale for key, scale in self._scales.items() if scale}
+        self.obs_space: dict[str, Space] = dict(env.obs_space)
+        for key in self._scales:
+            self.obs_space[key] = Space(np.uint8, self.obs_space[key].shape, 0, 255)
         self.act_space: dict[str, Space] = env.act_space
         self.repeat: int = getattr(env, "repeat", 1)
         self._near: set[str] = set()  # Keys of which a warning has been given.
@@ -98,7 +105,11 @@ class CheckedEnv:
         obs = self._env.step(action)
         self._check(obs)
         self._over = bool(obs["is_last"])
-        return obs
+        pixels = {
+            key: (obs[key] * scale).round().clip(0, 255).astype(np.uint8)
+            for key, scale in self._scales.items()
+        }
+        return {**obs, **pixels} if pixels else obs
 
     def _call(self, name: str, function: Callable[..., Any], *values: Any) -> Any:
         """Calls what reaches into the environment, and names it in every error."""
@@ -115,11 +126,11 @@ class CheckedEnv:
     def _check(self, obs: Obs) -> None:
         if not isinstance(obs, dict):
             raise UserError(f"expected a dict of arrays, got {type(obs).__name__}")
-        if obs.keys() != self.obs_space.keys():
-            missing = sorted(self.obs_space.keys() - obs.keys())
-            unknown = sorted(obs.keys() - self.obs_space.keys())
+        if obs.keys() != self._spaces.keys():
+            missing = sorted(self._spaces.keys() - obs.keys())
+            unknown = sorted(obs.keys() - self._spaces.keys())
             raise UserError(f"observation lacks the keys {missing} and has unknown keys {unknown}")
-        for key, space in self.obs_space.items():
+        for key, space in self._spaces.items():
             try:
                 space.check(key, obs[key])
             except UserError as error:
@@ -173,3 +184,15 @@ class CheckedEnv:
             self._call("close", getattr(self._env, "close", lambda: None))
         except UserError as error:
             warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+
+
+def _scale(name: str, key: str, space: Space) -> float:
+    """Returns what makes the floats of an image bytes; 0 where there is nothing to do."""
+    if space.dtype.kind != "f" or len(space.shape) != 3:
+        return 0.0
+    if space.low != 0 or space.high not in (1, 255):
+        raise UserError(
+            f"{name}: {key!r} has the shape of an image and is {space}; expected uint8, or floats "
+            "with bounds 0 and 1 (for numbers that are no image: another shape)"
+        )
+    return 255.0 / space.high

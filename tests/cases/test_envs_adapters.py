@@ -4,6 +4,7 @@ import re
 import sys
 import textwrap
 from pathlib import Path
+from typing import ClassVar
 
 import gymnasium
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 from gymnasium import spaces
 
 import embodied.envs
+from embodied.core.env import STANDARD_SPACES, standard_obs
 from embodied.core.errors import EnvError, UserError
+from embodied.core.space import Space
 from embodied.envs.gym import Gym, Options
 from embodied.stepping.wrappers import CheckedEnv
 
@@ -92,6 +95,24 @@ def test_float_images_are_read_as_the_same_floats():
         assert image.dtype == np.uint8 and image.shape == shape
         assert abs(image.mean() / 255 - look.mean()) < 1e-3
     np.testing.assert_allclose(image / 255, look, atol=0.5 / 255 + 1e-6)
+
+
+@pytest.mark.parametrize(("high", "value"), [(1, 0.5), (255, 127.5), (1, 1.0), (255, 3.2)])
+def test_float_images_of_ones_own_are_divided_once(high, value):
+    class Own:
+        obs_space: ClassVar = {**STANDARD_SPACES, "image": Space(np.float32, (8, 8, 3), 0, high)}
+        act_space: ClassVar = {"action": Space(np.float32, (2,), -1, 1)}
+
+        def step(self, action):
+            return {**standard_obs(is_first=True), "image": np.full((8, 8, 3), value, np.float32)}
+
+    env = CheckedEnv(Own(), "own")
+    image = env.step(None)["image"]
+    assert image.dtype == np.uint8 and env.obs_space["image"].contains(image)
+    assert abs(image[0, 0, 0] / 255 - value / high) <= 0.5 / 255 + 1e-6
+    Own.obs_space = {**Own.obs_space, "image": Space(np.float32, (8, 8, 3), -1, 1)}
+    with pytest.raises(UserError, match="own: 'image' has the shape of an image and is float32"):
+        CheckedEnv(Own(), "own")
 
 
 def test_a_grid_of_classes_is_a_vector_unless_asked():

@@ -15,7 +15,7 @@ from embodied.core.errors import UserError
 from embodied.core.space import Space
 
 CHOICES = ("image", "vector", "ignore")
-_ONE_HOT = 4096  # Most cells of a one-hot vector.
+MOST_CELLS = 4096  # Most cells of a one-hot vector.
 _NUMBERS = 2**20  # Most numbers of a vector: 4 MiB in each step of the replay.
 _PIXELS = 2**26  # Most numbers of an image, before it is shrunk.
 _SIDE = 16  # Grids below are cells, not photographs.
@@ -101,89 +101,6 @@ def observe(space: Any, key: str, size: int, choice: str = "") -> Observer:
     )
 
 
-def act(space: Any) -> tuple[Callable[[np.ndarray], Any], Space]:
-    """Returns the function from our action to theirs, and our action space.
-
-    Args:
-      space: Discrete (ours: one-hot), a bounded Box of floats (ours: flat, in [-1, 1]), or several:
-        MultiDiscrete, MultiBinary, a bounded Box of integers, Dict or Tuple (ours: their parts one
-        after another in one vector, see `Space.parts`).
-
-    Raises:
-      UserError: for another space, and for one too large.
-    """
-    parts, convert = _act_parts(space)
-    return convert, Space.joined(parts)
-
-
-def _act_parts(space: Any) -> tuple[list[Space], Callable[[np.ndarray], Any]]:
-    import gymnasium.spaces as spaces
-
-    size = int(np.prod(getattr(space, "shape", None) or (1,)))
-    if isinstance(space, spaces.Discrete):
-        start = int(space.start)
-        return [_choice(space.n, space)], lambda action: start + int(np.argmax(action))
-    if isinstance(space, spaces.Dict | spaces.Tuple):
-        inner = space.spaces if isinstance(space, spaces.Dict) else dict(enumerate(space.spaces))
-        found = {key: _act_parts(each) for key, each in inner.items()}
-        sizes = [sum(part.shape[0] for part in parts) for parts, _ in found.values()]
-        cuts = np.cumsum(sizes)[:-1]
-
-        def split(action: np.ndarray) -> Any:
-            pieces = zip(found.items(), np.split(np.asarray(action), cuts))
-            values = {key: convert(piece) for (key, (_, convert)), piece in pieces}
-            return values if isinstance(space, spaces.Dict) else tuple(values.values())
-
-        return [part for parts, _ in found.values() for part in parts], split
-    if size and isinstance(space, spaces.Box) and space.is_bounded() and space.dtype.kind == "f":
-        low, high = space.low.astype(np.float64), space.high.astype(np.float64)
-
-        def rescale(action: np.ndarray) -> np.ndarray:
-            unit = (np.asarray(action, np.float64).reshape(space.shape) + 1) / 2
-            return np.clip(low + unit * (high - low), low, high).astype(space.dtype)
-
-        if size > _ONE_HOT:
-            raise UserError(f"an action of {size:,} numbers is too large: {space}")
-        return [Space(np.float32, (size,), -1, 1)], rescale
-    counts = _counts(space)
-    if counts is None:
-        raise UserError(
-            "expected an action space of Discrete or of a bounded Box of floats, or a "
-            f"MultiDiscrete, MultiBinary, Dict or Tuple of these, got {space}"
-        )
-    first, each = counts
-    choices = [_choice(count, space) for count in each]
-    ends = np.cumsum(each)[:-1]
-
-    def pick(action: np.ndarray) -> np.ndarray:
-        found = [int(np.argmax(piece)) for piece in np.split(np.asarray(action), ends)]
-        return (first + found).reshape(space.shape).astype(space.dtype)
-
-    return choices, pick
-
-
-def _counts(space: Any) -> tuple[np.ndarray, np.ndarray] | None:
-    """Returns the first value and the number of values of each cell, where they are countable."""
-    import gymnasium.spaces as spaces
-
-    if isinstance(space, spaces.MultiDiscrete):
-        return space.start.ravel(), space.nvec.ravel()
-    if isinstance(space, spaces.MultiBinary):
-        cells = int(np.prod(space.shape))
-        return (np.zeros(cells, np.int64), np.full(cells, 2)) if cells else None
-    if isinstance(space, spaces.Box) and space.dtype.kind in "iu" and np.prod(space.shape):
-        low, high = space.low.astype(object).ravel(), space.high.astype(object).ravel()
-        if max(high - low) < _ONE_HOT:
-            return low.astype(np.int64), (high - low + 1).astype(np.int64)
-    return None
-
-
-def _choice(count: Any, space: Any) -> Space:
-    if int(count) > _ONE_HOT:
-        raise UserError(f"{int(count):,} actions are too many for a one-hot vector: {space}")
-    return Space(np.float32, (int(count),), 0, 1, discrete=True)
-
-
 def looks(space: Any) -> str:
     """Returns `image`, what else of pixels a space seems to hold, or the empty string."""
     if not hasattr(space, "low"):
@@ -244,10 +161,10 @@ def _one_hot(space: Any, key: str) -> Observer:
     counts = np.ravel([space.n] if single else space.nvec).astype(np.int64)
     first = np.ravel([space.start] if single else space.start).astype(np.int64)
     total = int(counts.sum())
-    if total > _ONE_HOT:
+    if total > MOST_CELLS:
         raise UserError(
-            f"{key}: {space} would be a one-hot vector of {total:,} numbers, at most {_ONE_HOT:,} "
-            f"are taken; {_KEYS % (key, 'vector')} gives the number itself, "
+            f"{key}: {space} would be a one-hot vector of {total:,} numbers, at most "
+            f"{MOST_CELLS:,} are taken; {_KEYS % (key, 'vector')} gives the number itself, "
             f"{_KEYS % (key, 'ignore')} leaves it out"
         )
     starts = np.cumsum(counts) - counts

@@ -7,7 +7,7 @@ import pytest
 import embodied.envs
 from embodied.core.errors import UserError
 from embodied.envs import dmc, dmcr
-from embodied.envs._tools import physics, textures
+from embodied.envs._tools import looks, physics, textures
 
 pytest.importorskip("dm_control")
 pytestmark = pytest.mark.filterwarnings("default")  # MuJoCo's Python packages warn as they like.
@@ -113,7 +113,7 @@ def test_a_factor_changes_only_its_own_fields(factor):
 def test_textures_written_are_those_compiled():
     """Writing pixels into the compiled model gives what compiling the pictures gives."""
     written = bare("dmcr_cartpole_balance", 123)
-    pictures = dmcr._scene(written._env.physics.model.ptr, 123, set(dmcr.FACTORS))
+    pictures = looks.scene(written._env.physics.model.ptr, 123, set(dmcr.FACTORS))
 
     def patch(xml, assets):
         xml, assets = dmcr.DMCR._patch(written, xml, assets)
