@@ -29,12 +29,14 @@ mkdir -p "$out" "$runs"
 touch "$out/done.txt"
 
 platform=gpu kills=10 learners=(1 2 5 8)
+precisions=(highest tensorfloat32 bfloat16)
 mapfile -t bundles < <(find tests/golden -name '*.npz' | sort)
 size=(--configs atari100k) play=(--configs atari100k --task "atari_$game")
 train=(--configs atari100k harmony --task "atari_$game" --seeds 0 1 2 3 4)
 quick=(--steps 3000 --fill 1100 --log-every 200)
 if [[ $debug ]]; then
-  platform=cpu kills=1 learners=(1 2) bundles=(tests/golden/dmc_vision_harmony.npz)
+  platform=cpu kills=1 learners=(1 2) precisions=(highest)
+  bundles=(tests/golden/dmc_vision_harmony.npz)
   export JAX_PLATFORMS=cpu
   size=(--configs debug --batch 2 --length 6 --repeats 1)
   play=(--configs debug --batch 2 --length 6 --task dummy_disc --repeats 1)
@@ -74,7 +76,7 @@ if [[ $wheels ]]; then
 fi
 
 part doctor log.txt "$python" -m harmony_dreamerv3 doctor
-for products in highest tensorfloat32 bfloat16; do
+for products in "${precisions[@]}"; do
   part "parity-$products" parity.txt "$python" -m harmony_dreamerv3 parity "${bundles[@]}" \
     --platform "$platform" --products "$products"
 done
