@@ -46,6 +46,7 @@ EXTRAS = {
     "storage": ["fsspec>=2024.6", "s3fs>=2024.6", "gcsfs>=2024.6"],
     "test": [
         *(f'{name}; python_version < "3.13"' for name in DMC),
+        "minatar>=1.0.15,<1.1",
         "pytest>=8",
         "pytest-xdist>=3.6",
         "hypothesis>=6.100",
