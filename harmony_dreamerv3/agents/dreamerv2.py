@@ -1,11 +1,10 @@
 """DreamerV2 with harmonized world-model losses, and DreamerPro: the paper's own method.
 
-The file follows one update. Acting, initial parameters and random draws are in `dreamerv2_frame`.
+The file follows one update; acting is in `dreamerv2_frame`, batches and draws in `dreamerv2_data`.
 DreamerPro differs in what the latents must explain (`observation: prototypes` in the place of a
 decoder), in its Gaussian latents and its squashed policy; all of it is configuration.
 
-Sources: Hafner et al. 2021 (DreamerV2), Ma et al. 2024 (HarmonyDream Eq. 1-7, 16-17), Deng et al.
-2022 (DreamerPro).
+Sources: Hafner et al. 2021, Ma et al. 2024 (HarmonyDream Eq. 1-7, 16-17), Deng et al. 2022.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from harmony_dreamerv3.agents import base
 from harmony_dreamerv3.agents.base import Batch, Params
 from harmony_dreamerv3.agents.dreamerv2_frame import Frame, TrainState, act
 from harmony_dreamerv3.behavior import lambda_return
+from harmony_dreamerv3.nets import rssm_v2
 from harmony_dreamerv3.nets.distributions import binary_log_prob
 from harmony_dreamerv3.nets.layers import run
 from harmony_dreamerv3.nets.rssm_v2 import State, divergence, features, imagine, observe
-from harmony_dreamerv3.nets.rssm_v2 import entropy as latent_entropy
 
 Array = jax.Array
 sg = jax.lax.stop_gradient
@@ -108,8 +107,8 @@ class Agent(Frame):
             return self.model_losses({**model, **shared}, state, batch, key)[0]
 
         shared = {name: model[name] for name in ("encoder", "rssm")}
-        task_grads = functools.partial(loss_tasks.task_grads, self.balancer, losses_by, shared)
-        needed = (task_grads,) if self.balancer.needs_task_grads else ()
+        grads = functools.partial(loss_tasks.task_grads, self.balancer, losses_by, shared)
+        needed = (grads,) if self.balancer.needs_task_grads else ()
         balance = self.balancer.update(state.balance, jax.tree.map(sg, losses), *needed)
         total, metrics = self.balancer.apply(params["balance"], balance, losses)
         return total, {**aux, "losses": losses, "balance": balance, "metrics": metrics}
@@ -156,8 +155,8 @@ class Agent(Frame):
         feat = features(traj.states)
         value = run(net.critic, state.slow_critic, feat)
         # R_t = r_t + d_t ((1 - λ) v_{t+1} + λ R_{t+1}): V2 counts the reward of the state itself.
-        reward, discount = traj.reward[:-1], traj.discount[:-1]
-        returns = lambda_return(reward, discount, value[1:], 1.0, c.return_lambda)
+        steps = (traj.reward[:-1], traj.discount[:-1], value[1:])
+        returns = lambda_return(*steps, 1.0, c.return_lambda)
         # An action in state t earns R_{t+1}. DreamerPro takes R_t, so one more state counts.
         first = 0 if c.start_return and not net.discrete else 1
         acted = slice(0, c.imag_horizon - first)
@@ -218,8 +217,8 @@ class Agent(Frame):
         metrics = {
             "loss/model": total, **{f"loss/{name}": value for name, value in means.items()},
             **{f"balance/{name}": value for name, value in aux["metrics"].items()},
-            "kl": aux["kl"].mean(), "prior_entropy": latent_entropy(aux["prior"]).mean(),
-            "post_entropy": latent_entropy(aux["post"]).mean(), "grad_norm/model": norm,
+            "kl": aux["kl"].mean(), "prior_entropy": rssm_v2.entropy(aux["prior"]).mean(),
+            "post_entropy": rssm_v2.entropy(aux["post"]).mean(), "grad_norm/model": norm,
             "grad_share/reward": reward / jnp.maximum(norm, 1e-20),
         }  # fmt: skip
         after = base.unless_dead(new.alive, after, before)
@@ -229,8 +228,7 @@ class Agent(Frame):
         self, state: TrainState, start: State, is_terminal: Array, key: Array
     ) -> tuple[TrainState, dict[str, Array]]:
         """The second part, from states `[N, ...]`: state after, metrics."""
-        params = dict(state.params)
-        grad = jax.value_and_grad(self.actor_loss, has_aux=True)
+        params, grad = dict(state.params), jax.value_and_grad(self.actor_loss, has_aux=True)
         (actor_loss, aux), grads = grad(params["actor"], state, start, is_terminal, key)
         params["actor"], new, actor_norm = base.step(
             state, "actor", self.optimizers["actor"], params["actor"], grads, actor_loss
