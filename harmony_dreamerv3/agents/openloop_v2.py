@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
-from harmony_dreamerv3.agents.openloop import OBSERVED, ROWS, film
+from harmony_dreamerv3.agents.openloop import OBSERVED, ROWS, describe
 from harmony_dreamerv3.nets.layers import full, run
 from harmony_dreamerv3.nets.rssm_v2 import State, features, imagine, observe
 
@@ -81,20 +81,12 @@ def report(
     net, model = agent.net, state.params["world_model"]
     observed = min(OBSERVED, batch["is_first"].shape[1])
     feat = features(open_loop(agent, state, batch, key, observed))
-    out: dict[str, Any] = {}
     recon = {} if net.prototypes else net.apply("decoder", model, state.stats, feat)
-    for name in net.images:
-        truth = batch[name].astype(recon[name].dtype) / 255.0
-        out[f"openloop/{name}/video"] = film(truth, recon[name] + 0.5, observed)
-        error = jnp.square(truth - recon[name] - 0.5)
-        out[f"openloop/{name}/error"] = error[:, observed:].mean()
-    reward, truth = run(net.reward, model["reward"], feat), agent.learned_reward(batch["reward"])
-    out["openloop/reward/error"] = jnp.abs(reward - truth)[:, observed:].mean()
-    out["openloop/reward/hist"] = reward.reshape(-1)
-    out["replay/reward/hist"] = truth.reshape(-1)
-    value = run(net.critic, state.params["critic"], feat)
-    out["openloop/value/hist"] = value.reshape(-1)
+    images = {name: recon[name] + 0.5 for name in net.images}
+    reward = run(net.reward, model["reward"], feat)
+    discount = jnp.full_like(reward, agent.c.discount)
     if agent.c.predict_discount:
         discount = jax.nn.sigmoid(run(net.discount, model["discount"], feat))
-        out["openloop/discount/hist"] = discount.reshape(-1)
-    return out
+    value = run(net.critic, state.params["critic"], feat)
+    batch["reward"] = agent.learned_reward(batch["reward"])
+    return describe(batch, observed, images, reward, discount, value)

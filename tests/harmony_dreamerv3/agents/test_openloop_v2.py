@@ -37,5 +37,5 @@ def test_a_report_of_images_and_one_of_prototypes():
     names = jax.eval_shape(pro.report, jax.eval_shape(pro.init, KEYS[0]), batch, KEYS[1])
     assert set(names) == {
         "openloop/reward/error", "openloop/reward/hist", "replay/reward/hist",
-        "openloop/value/hist",
+        "openloop/value/hist", "openloop/cont/hist",
     }  # fmt: skip
