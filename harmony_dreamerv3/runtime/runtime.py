@@ -20,13 +20,10 @@ from embodied.core.space import Space
 from harmony_dreamerv3.agents import agent_class, openloop
 from harmony_dreamerv3.agents.base import TrainState
 from harmony_dreamerv3.config import Config
-from harmony_dreamerv3.runtime import device_replay, devices, trees
+from harmony_dreamerv3.runtime import device_replay, devices, programs, trees
 from harmony_dreamerv3.runtime.failures import Failures
 
 Arrays = dict[str, np.ndarray]
-
-# Draws other than those of updates; updates use the counts below 2**31.
-MODES = {"train": 2**31 + 1, "eval": 2**31 + 2, "report": 2**31 + 3}
 
 
 class Runtime:
@@ -143,7 +140,7 @@ class Runtime:
             index, first = (
                 np.stack([getattr(b, name) for b in batches]) for name in ("index", "first")
             )
-            self._name_metrics(jax.eval_shape(_gather, stores, index, first))
+            self._name_metrics(jax.eval_shape(programs.gather, stores, index, first))
             done = self._train_stored(self.state, stores, index, first)
         else:
             batch = self._share(
@@ -179,7 +176,7 @@ class Runtime:
         else:
             arrays = batches
         batch = {k: np.stack([np.asarray(b[k]) for b in arrays]) for k in self.agent.batch_keys}
-        keys = jax.vmap(lambda key: _fold(key, "report", jnp.asarray(counter, jnp.uint32)))(
+        keys = jax.vmap(lambda key: programs.fold(key, "report", jnp.asarray(counter, jnp.uint32)))(
             self.keys
         )
         out = jax.device_get(self._report(self.state, batch, keys))
@@ -238,38 +235,20 @@ class Runtime:
     def _gather_and_train(
         self, state: TrainState, stores: list[Any], index: Any, first: Any
     ) -> tuple[TrainState, Any, Any, Any]:
-        return self._train_members(state, _gather(stores, index, first))
+        return self._train_members(state, programs.gather(stores, index, first))
 
     def _act_members(
         self, params: Any, carry: Any, obs: Any, keys: Any, counter: Any, *, mode: str
     ) -> tuple[Any, Any]:
         def one(params: Any, carry: Any, obs: Any, key: Any) -> tuple[Any, Any]:
-            return self.agent.policy(params, carry, obs, _fold(key, mode, counter), mode)
+            return self.agent.policy(params, carry, obs, programs.fold(key, mode, counter), mode)
 
         return self._each(one)(params, carry, obs, keys)
 
-    def _each(self, function: Callable) -> Callable:
-        """Maps over members; one member runs without `vmap`, whose batching could cost.
-
-        Over several devices each maps over its own members. Left to the partitioner, convolutions
-        of one member after another would be computed on every device.
-        """
-        if self.size > 1:
-            mapped, ours = jax.vmap(function), P("population")
-            if self.mesh.shape["population"] == 1:
-                return mapped
-            return jax.shard_map(
-                mapped, mesh=self.mesh, in_specs=ours, out_specs=ours,
-                axis_names={"population"}, check_vma=False,
-            )  # fmt: skip
-
-        def single(*args: Any) -> Any:
-            out = function(*jax.tree.map(lambda x: x[0], args))
-            return jax.tree.map(lambda x: x[None], out)
-
-        return single
-
     # Helpers
+
+    def _each(self, function: Callable) -> Callable:
+        return programs.each(function, self.size, self.mesh)
 
     def _name_metrics(self, batch: Any) -> None:
         """Learns the names of metrics from the shapes of a batch; training reuses the trace."""
@@ -302,17 +281,3 @@ class Runtime:
                 f"{self.size} seeds must be a multiple of jax.population_devices "
                 f"({population}), and batch_size {c.batch_size} of jax.data_devices ({data})"
             )
-
-
-def _gather(stores: list[Any], index: Any, first: Any) -> Any:
-    """The batches `[N, B, T, ...]` of N stores."""
-    batches = [device_replay.gather(store, index[n], first[n]) for n, store in enumerate(stores)]
-    return jax.tree.map(lambda *xs: jnp.stack(xs), *batches)
-
-
-def _fold(key: Any, mode: str, counter: Any) -> Any:
-    """The key of one call: the member's key, the mode, and each number of the counter."""
-    key = jax.random.fold_in(key, MODES[mode])
-    for index in range(counter.shape[0]):
-        key = jax.random.fold_in(key, counter[index])
-    return key

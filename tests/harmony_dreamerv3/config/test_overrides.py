@@ -80,3 +80,21 @@ def test_flags() -> None:
     for line in (["stray"], ["--a.x"]):
         with pytest.raises(UserError):
             parse_flags(line)
+
+
+def test_whole_numbers_are_read_exactly():
+    assert convert("9007199254740993", 0, "seed") == 2**53 + 1  # No float has this value.
+    assert convert("1e5", 0, "seed") == convert("100000.0", 0, "seed") == 100_000
+    assert convert("1e25", 0, "seed") == 10**25
+    for text in ("1.5", "1e-1", "nan", "inf", "1e999999999", "1e-999999999", "", "ten"):
+        with pytest.raises(UserError, match="seed: expected int"):
+            convert(text, 0, "seed")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["3"], "expected a flag"), (["--seed"], "needs a value"), (["--"], "expected a flag")],
+)
+def test_flags_without_sense(words, message):
+    with pytest.raises(UserError, match=message):
+        parse_flags(words)

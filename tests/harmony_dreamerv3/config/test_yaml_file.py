@@ -31,3 +31,18 @@ def test_what_is_refused(text: str, message: str, tmp_path: Path) -> None:
         read_yaml(tmp_path / "c.yaml")
     with pytest.raises(UserError, match="cannot read"):
         read_yaml(tmp_path / "none.yaml")
+
+
+def test_large_files_are_refused(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("a: " + "x" * MAX_BYTES)
+    with pytest.raises(UserError, match="no configuration is"):
+        read_yaml(path)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "a: [", "a: !!python/object:os.system x", "\x00"])
+def test_files_that_are_no_configuration(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"config\.yaml"):
+        read_yaml(path)
