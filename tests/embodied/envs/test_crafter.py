@@ -1,5 +1,6 @@
 """Crafter: seeds repeat in every process, games resume exactly, achievements reach the records."""
 
+import functools
 import hashlib
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import embodied.envs
 from embodied.core.errors import UserError
 from embodied.envs import crafter
 from embodied.stepping.driver import Driver
+from embodied.stepping.groups import Local
 
 pytest.importorskip("crafter")
 pytestmark = pytest.mark.filterwarnings("default")  # Its image library warns as it likes.
@@ -51,18 +53,20 @@ def test_time_limit_and_rewards(roll):
 
 
 def test_achievements_of_an_episode():
-    driver = Driver([[embodied.envs.make("crafter_reward", 0, {"length": 60})]])
+    make = functools.partial(embodied.envs.make, "crafter_reward", 0, {"length": 60})
+    driver = Driver([[Local([make])]])
     rng = np.random.default_rng(0)
     active = np.ones((1, 1), bool)
     driver.reset(active)
     total = 0.0
     for _ in range(60):
-        [*episodes], errors = driver.step(driver.act_space.sample(rng)[None, None], active)
+        stepped = driver.step(driver.act_space.sample(rng)[None, None], active)
         total += float(driver.obs["reward"][0, 0])
-    assert not errors and len(episodes[0].logs) == 22
-    gained = sum(count > 0 for count in episodes[0].logs.values())
-    assert gained >= 1 and abs(episodes[0].total - gained) < 1.0
-    assert abs(episodes[0].total - total) < 1e-4
+    [episode] = stepped.episodes
+    assert not stepped.errors and len(episode.logs) == 22
+    gained = sum(count > 0 for count in episode.logs.values())
+    assert gained >= 1 and abs(episode.total - gained) < 1.0
+    assert abs(episode.total - total) < 1e-4
 
 
 def test_score():
