@@ -119,9 +119,9 @@ class Crafter:
             "action": Space(np.float32, (choices,), 0, 1, discrete=True)
         }
 
-    def step(self, action: np.ndarray) -> Obs:
+    def step(self, action: np.ndarray | None) -> Obs:
         """Plays one step; see `Env.step`."""
-        if self._over:
+        if self._over or action is None:
             self._over = False
             self._actions = []
             return self._obs(self._env.reset(), {}, standard_obs(is_first=True))

@@ -124,9 +124,9 @@ class MetaWorld:
             self._renderer = self._open_renderer()
         self.act_space: dict[str, Space] = {"action": Space(np.float32, (4,), -1, 1)}
 
-    def step(self, action: np.ndarray) -> Obs:
+    def step(self, action: np.ndarray | None) -> Obs:
         """Holds one action for `repeat` control steps; see `Env.step`."""
-        if self._over:
+        if self._over or action is None:
             self._over = False
             if self._goals:
                 choice = self._env.np_random.integers(len(self._goals))

@@ -105,9 +105,9 @@ class MinAtar:
             "action": Space(np.float32, (len(self._actions),), 0, 1, discrete=True)
         }
 
-    def step(self, action: np.ndarray) -> Obs:
+    def step(self, action: np.ndarray | None) -> Obs:
         """Plays one frame; see `Env.step`."""
-        if self._over:
+        if self._over or action is None:
             self._over = False
             self._game.reset()
             return {**standard_obs(is_first=True), "image": self._image()}

@@ -140,9 +140,9 @@ class RLBench:
         }
         self.act_space: dict[str, Space] = {"action": Space(np.float32, (_JOINTS + 1,), -1, 1)}
 
-    def step(self, action: np.ndarray) -> Obs:
+    def step(self, action: np.ndarray | None) -> Obs:
         """Holds one action for `repeat` steps; see `Env.step`."""
-        if self._over:
+        if self._over or action is None:
             self._over, self._count = False, 0
             _, seen = self._task.reset()
             return self._obs(seen, False, standard_obs(is_first=True))

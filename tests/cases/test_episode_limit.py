@@ -43,6 +43,8 @@ class Endless(gymnasium.Env):
         ("atari_breakout", {"lives": "continue"}),
         ("dmc_cartpole_swingup", {"image": False}),
         ("dmc_lqr_lqr_2_1", {"image": False}),
+        ("crafter_reward", {}),
+        ("minatar_breakout", {}),
         (f"{__name__}:Endless", {}),
     ],
 )
