@@ -133,7 +133,12 @@ OPTIONS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+SLOW = ("reward_grad_off", "ac_grads_continuous", "strided_outer")  # Others cover most of these.
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(k, marks=pytest.mark.slow) if k in SLOW else k for k in OPTIONS]
+)
 def test_options_agree_with_a_reference_in_float64(name):
     overrides, spaces = OPTIONS[name]
     agent = parity_2025.build_agent(meta_of(overrides, **spaces))
