@@ -59,7 +59,7 @@ def test_metrics_have_the_same_names_from_shapes_alone():
     assert set(jax.eval_shape(agent.train_step, state, batch)[2]) == set(step(state, batch)[2])
 
 
-@pytest.mark.parametrize("name", ["vectors", "pro"])
+@pytest.mark.parametrize("name", ["vectors", pytest.param("pro", marks=pytest.mark.slow)])
 def test_vmap_over_learners_is_a_loop(name):
     agent, init, step, _ = prepared(name)
     batches = [tiny.make_batch(agent, seed=seed) for seed in range(2)]
@@ -385,7 +385,9 @@ def test_where_the_actors_gradient_comes_from(discrete):
     assert (recurrent > 0) != discrete
 
 
-@pytest.mark.parametrize("maker", [tiny_v2.make_agent, tiny_v2.make_pro])
+@pytest.mark.parametrize(
+    "maker", [tiny_v2.make_agent, pytest.param(tiny_v2.make_pro, marks=pytest.mark.slow)]
+)
 def test_bfloat16_computes_low_and_keeps_high(maker):
     agent = maker(jax__precision="bfloat16", balance__method="harmony")
     state, batch = jax.jit(agent.init)(KEYS[0]), tiny.make_batch(agent)
