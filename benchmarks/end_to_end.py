@@ -59,7 +59,7 @@ def floor(args: Any) -> float:
     c = agent.config
     lead = (c.batch_size, c.batch_length) if n == 1 else (n, c.batch_size, c.batch_length)
     batch, state = jax.device_put(common.make_batch(agent, lead)), common.make_state(agent, n)
-    step = compiled_step(agent, state, batch, n)
+    step = compiled_step(agent.train_step, state, batch, n)
     seconds = common.interleaved({"update": stepper(step, state, batch)}, args.repeats)["update"]
     return n / common.summary(seconds)["median_s"]
 

@@ -19,7 +19,7 @@ def update(agent: Agent) -> dict[str, float]:
     starts = rows * c.imag_horizon
     latent = c.rssm.stoch * c.rssm.classes
     mlp = {
-        name: _mlp(wm.feature_size, head.units, head.layers, outputs)
+        name: _mlp(c.rssm.features, head.units, head.layers, outputs)
         for name, head, outputs in (
             ("reward", c.reward_head, c.reward_head.bins), ("cont", c.cont_head, 1),
             ("actor", c.actor, agent.actions), ("critic", c.critic, c.critic.bins),
@@ -27,7 +27,7 @@ def update(agent: Agent) -> dict[str, float]:
     }  # fmt: skip
     prior = (latent + agent.actions) * c.rssm.units + c.rssm.deter * c.rssm.units
     prior += (c.rssm.deter + c.rssm.units) * 3 * c.rssm.deter + c.rssm.units * latent
-    posterior = (c.rssm.deter + wm.embed_size) * c.rssm.units + c.rssm.units * latent
+    posterior = (c.rssm.deter + wm.rssm.embed) * c.rssm.units + c.rssm.units * latent
     encoder, decoder = _convolutions(agent)
     first = encoder[0] if encoder else 0.0
     parts = {
@@ -39,11 +39,11 @@ def update(agent: Agent) -> dict[str, float]:
         "imagine": starts * prior,
         "imagine actor": (starts + rows) * mlp["actor"],
         # Its forward pass is that of imagination.
-        "actor loss": starts * (2 * mlp["actor"] - wm.feature_size * c.actor.units),
+        "actor loss": starts * (2 * mlp["actor"] - c.rssm.features * c.actor.units),
         "reward, cont, value": starts * (mlp["reward"] + mlp["cont"])
         + (starts + rows) * mlp["critic"],
         # Its forward on imagined states is that of the value.
-        "critic": starts * (3 * mlp["critic"] - wm.feature_size * c.critic.units),
+        "critic": starts * (3 * mlp["critic"] - c.rssm.features * c.critic.units),
     }
     return {name: 2 * count / 1e9 for name, count in parts.items()}
 
@@ -54,8 +54,8 @@ def policy(agent: Agent) -> float:
     latent = c.rssm.stoch * c.rssm.classes
     step = float((latent + agent.actions) * c.rssm.units)
     step += (c.rssm.deter + c.rssm.units) * 3 * c.rssm.deter
-    step += (c.rssm.deter + wm.embed_size) * c.rssm.units + c.rssm.units * latent
-    step += _mlp(wm.feature_size, c.actor.units, c.actor.layers, agent.actions)
+    step += (c.rssm.deter + wm.rssm.embed) * c.rssm.units + c.rssm.units * latent
+    step += _mlp(c.rssm.features, c.actor.units, c.actor.layers, agent.actions)
     return 2 * (step + sum(_convolutions(agent)[0])) / 1e9
 
 
@@ -66,24 +66,24 @@ def _mlp(inputs: int, units: int, layers: int, outputs: int) -> float:
 def _convolutions(agent: Agent) -> tuple[list[float], list[float]]:
     """Multiplications of each stage for one image: encoder, decoder with its first layer."""
     encoder: list[float] = []
-    wm, spaces = agent.wm, agent.obs_space
+    c, wm, spaces = agent.config.agent, agent.wm, agent.obs_space
     if wm.encoder.cnn_keys:
         channels = sum(spaces[key].shape[-1] for key in wm.encoder.cnn_keys)
-        side, depth = spaces[wm.encoder.cnn_keys[0]].shape[0], wm.encoder.depth
-        while side > wm.encoder.minres:
+        side, depth = spaces[wm.encoder.cnn_keys[0]].shape[0], c.encoder.cnn_depth
+        while side > c.encoder.minres:
             side //= 2
             encoder.append(side * side * 16.0 * channels * depth)
             channels, depth = depth, 2 * depth
     decoder: list[float] = []
     if wm.images:
         shapes = list(wm.images.values())
-        side, depth = shapes[0][0], wm.decoder.depth
+        side, depth = shapes[0][0], c.decoder.cnn_depth
         stages, channels = [], sum(shape[-1] for shape in shapes)
-        while side > wm.decoder.minres:
+        while side > c.decoder.minres:
             side //= 2
             stages.append(side * side * 16.0 * channels * depth)
             channels, depth = depth, 2 * depth
-        decoder = [wm.feature_size * side * side * channels, *stages[::-1]]
+        decoder = [c.rssm.features * side * side * channels, *stages[::-1]]
     return encoder, decoder
 
 

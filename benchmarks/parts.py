@@ -2,8 +2,8 @@
 
     python -m benchmarks.parts --batch 4 --length 16 [--json]
 
-Each part is timed in the plain version (benchmarks/plain_update.py) and in the agent's, in turn.
-Gradients are taken by the parameters and by the inputs that have one in training.
+Each part is timed plainly (`nets.fast.plain`) and as the agent computes it, in turn. Gradients are
+taken by the parameters and by the inputs that have one in training.
 """
 
 from __future__ import annotations
@@ -15,87 +15,51 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import common, plain_layers
-from benchmarks.plain_update import PlainUpdate
+from benchmarks import common
 from harmony_dreamerv3.agents.dreamerv3 import Agent
+from harmony_dreamerv3.nets import rssm
+from harmony_dreamerv3.nets.fast import plain
+from harmony_dreamerv3.nets.layers import run
 
 Part = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
-def parts(agent: Agent, batch: Any) -> dict[str, dict[str, Part]]:
-    """For each part both versions: a function whose output is summed, and its arguments."""
-    plain, wm, c = PlainUpdate(agent), agent.wm, agent.config.agent
+def parts(agent: Agent, batch: Any) -> dict[str, Part]:
+    """For each part a function whose output is summed, and its arguments."""
+    wm, c = agent.wm, agent.config.agent
     params = common.make_state(agent, 1).params
-    model, rows, rng = params["world_model"], batch["is_first"].shape, np.random.default_rng(0)
+    model, lead, rng = params["world_model"], batch["is_first"].shape, np.random.default_rng(0)
+    rows, latent = lead[0] * lead[1], (c.rssm.stoch, c.rssm.classes)
 
     def random(*shape: int) -> Any:
         return jnp.asarray(rng.normal(size=shape), agent.param_dtype)
 
-    latent = (c.rssm.stoch, c.rssm.classes)
-    feat, embed = random(*rows, wm.feature_size), random(*rows, wm.embed_size)
-    noise, imagined = random(*rows, *latent), random(c.imag_horizon, rows[0] * rows[1], *latent)
-    start = {
-        "deter": random(rows[0] * rows[1], c.rssm.deter),
-        "stoch": random(rows[0] * rows[1], *latent),
-        "logit": random(rows[0] * rows[1], *latent),
-    }
-    action_noise = random(c.imag_horizon + 1, len(start["deter"]), agent.actions)
+    feat, embed, noise = random(*lead, c.rssm.features), random(*lead, wm.rssm.embed), random(
+        *lead, *latent
+    )  # fmt: skip
+    start = {"deter": random(rows, c.rssm.deter)}
+    start |= {key: random(rows, *latent) for key in ("stoch", "logit")}
+    draws = random(c.imag_horizon + 1, rows, agent.actions), random(c.imag_horizon, rows, *latent)
 
     def observe(p: Any, embed: Any) -> Any:
-        first = batch["is_first"]
-        post, prior = wm.rssm.apply(
-            {"params": p}, embed, batch["action"], first, noise, method="observe"
-        )
-        return post, prior
-
-    def plain_observe(p: Any, embed: Any) -> Any:
-        xs = {"action": batch["action"], "is_first": batch["is_first"].at[:, 0].set(True)}
-        xs = jax.tree.map(lambda x: x.swapaxes(0, 1), {**xs, "embed": embed, "noise": noise})
-
-        def step(carry: Any, x: Any) -> Any:
-            prior, post = plain.obs_step(p, carry, x)
-            return {k: post[k] for k in carry}, (prior["logit"], post)
-
-        return jax.lax.scan(step, plain.initial(p, rows[0]), xs)[1]
+        return rssm.observe(wm.rssm, p, embed, batch["action"], batch["is_first"], noise)
 
     def imagine(p: Any, actor: Any) -> Any:
-        def act(layers: Any, state: Any, eps: Any) -> Any:
-            return agent.behavior.sample(layers, plain_layers.features(state), eps)
+        def act(state: Any, eps: Any) -> Any:
+            return agent.behavior.sample(actor, rssm.features(state), eps)
 
-        weights = agent.behavior.policy_weights(actor)
-        return wm.imagine({"rssm": p}, start, act, weights, action_noise, imagined)[0]
-
-    def plain_imagine(p: Any, actor: Any) -> Any:
-        def step(carry: Any, x: Any) -> Any:
-            action, _ = plain.act(actor, plain_layers.features(carry), x[0])
-            after = plain.prior_step(p, carry, action, x[1])
-            return after, after
-
-        return jax.lax.scan(step, start, (action_noise[:-1], imagined))[1]
+        return rssm.imagine(wm.rssm, p, start, act, *draws)
 
     return {
-        "encoder": {
-            "plain": (lambda p: plain_layers.encode(wm, p, batch), (model["encoder"],)),
-            "fast": (lambda p: wm.encoder.apply({"params": p}, batch), (model["encoder"],)),
-        },
-        "decoder": {
-            "plain": (lambda p, x: plain_layers.decode(wm, p, x), (model["decoder"], feat)),
-            "fast": (lambda p, x: wm.decoder.apply({"params": p}, x), (model["decoder"], feat)),
-        },
-        "observe loop": {
-            "plain": (plain_observe, (model["rssm"], embed)),
-            "fast": (observe, (model["rssm"], embed)),
-        },
-        "imagine loop, forward": {
-            "plain": (plain_imagine, (model["rssm"], params["actor"])),
-            "fast": (imagine, (model["rssm"], params["actor"])),
-        },
+        "encoder": (lambda p: run(wm.encoder, p, batch), (model["encoder"],)),
+        "decoder": (lambda p, x: run(wm.decoder, p, x), (model["decoder"], feat)),
+        "observe loop": (observe, (model["rssm"], embed)),
+        "imagine loop, forward": (imagine, (model["rssm"], params["actor"])),
     }
 
 
-def timed(name: str, part: Part) -> Callable[[], Any]:
+def timed(name: str, function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[], Any]:
     """A compiled call: the gradient of a sum of cosines, or the forward pass alone."""
-    function, args = part
     if name.endswith("forward"):
         compiled = jax.jit(function)
     else:
@@ -115,8 +79,9 @@ def main() -> None:
     batch = common.make_batch(agent, (agent.config.batch_size, agent.config.batch_length))
     batch = jax.device_put(batch)
     result = {}
-    for name, versions in parts(agent, batch).items():
-        calls = {version: timed(name, part) for version, part in versions.items()}
+    for name, (function, inputs) in parts(agent, batch).items():
+        versions = {"plain": plain(function), "fast": function}
+        calls = {version: timed(name, f, inputs) for version, f in versions.items()}
         seconds = common.interleaved(calls, args.repeats)
         medians = {version: float(np.median(values)) for version, values in seconds.items()}
         result[name] = {**medians, "plain/fast": medians["plain"] / medians["fast"]}

@@ -3,7 +3,7 @@
     python -m benchmarks.update [--learners 1 2 5 8] [--precision float32 bfloat16] [--plain]
         [--batch 16] [--length 64] [--json]
 
-`--plain` times the plain version (benchmarks/plain_update.py) in turn with the agent's. The floor
+`--plain` times the plain version (`nets.fast.plain`) in turn with the agent's. The floor
 is the greater of operations over the machine's product rate and bytes over its copy rate; both
 rates are measured first. Bytes are those that must move: parameters, moments and batch.
 """
@@ -16,13 +16,13 @@ from typing import Any
 import jax
 
 from benchmarks import common, flops
-from benchmarks.plain_update import PlainUpdate
 from harmony_dreamerv3.agents.dreamerv3 import Agent
+from harmony_dreamerv3.nets.fast import plain
 
 
-def compiled_step(agent: Any, state: Any, batch: Any, learners: int) -> Any:
-    """The compiled update, its state donated."""
-    step = agent.train_step if learners == 1 else jax.vmap(agent.train_step)
+def compiled_step(step: Any, state: Any, batch: Any, learners: int) -> Any:
+    """The compiled update `step`, its state donated."""
+    step = step if learners == 1 else jax.vmap(step)
     return jax.jit(step, donate_argnums=0).lower(state, batch).compile()
 
 
@@ -58,9 +58,9 @@ def measure(args: Any, learners: int, precision: str) -> dict[str, Any]:
         learners, c.batch_size, c.batch_length
     )  # fmt: skip
     batch = jax.device_put(common.make_batch(agent, lead))
-    versions: dict[str, Any] = {"fast": agent}
+    versions: dict[str, Any] = {"fast": agent.train_step}
     if args.plain and precision == "float32":
-        versions["plain"] = PlainUpdate(agent)
+        versions["plain"] = plain(agent.train_step)
     calls, result = {}, {}
     for name, version in versions.items():
         state = common.make_state(agent, learners)

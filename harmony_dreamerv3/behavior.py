@@ -9,15 +9,16 @@ import dataclasses
 import functools
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
 from harmony_dreamerv3 import normalize
 from harmony_dreamerv3.config.dreamerv3 import AgentConfig
 from harmony_dreamerv3.nets import distributions as dist
-from harmony_dreamerv3.nets.deferred import Layers
 from harmony_dreamerv3.nets.heads import Actor, Head
-from harmony_dreamerv3.nets.layers import Weights, run
+from harmony_dreamerv3.nets.layers import run
+from harmony_dreamerv3.nets.rssm import State
 
 Array = jax.Array
 Params = dict[str, Any]
@@ -25,14 +26,14 @@ sg = jax.lax.stop_gradient
 
 
 class Trajectory(NamedTuple):
-    """An imagined trajectory."""
+    """An imagined trajectory of states 0..H from N starts."""
 
     feat: Array  # [H + 1, N, F]
     action: Array  # [H + 1, N, A]
     reward: Array  # [H, N], reward[i] belongs to state i + 1
     cont: Array  # [H + 1, N], 1 - is_terminal of the start, then 0 or 1
     weight: Array  # [H + 1, N]
-    policy: Any = None  # what `Behavior.sample` kept of states 0..H-1, [H, N, ...]
+    states: State | None = None  # [H + 1, N, ...]
 
 
 def lambda_return(
@@ -69,7 +70,7 @@ class Behavior:
     """Actor and critic heads and their losses.
 
     Attributes:
-      config: settings of the agent.
+      config: the agent's configuration.
       actions: size A of the action vector.
       discrete: one-hot actions (REINFORCE) or continuous ones (gradients through the model).
       dtype: dtype of the computation.
@@ -83,63 +84,46 @@ class Behavior:
     @functools.cached_property
     def actor(self) -> Actor:
         """The policy head."""
-        c, inputs = self.config.actor, self.config.rssm.features
-        return Actor(
-            inputs, c.layers, c.units, self.actions, self.discrete, c.outscale, c.minstd, c.maxstd,
-            self.dtype,
-        )  # fmt: skip
+        return Actor(self.config.actor, self.actions, self.discrete, self.dtype)
 
     @functools.cached_property
     def critic(self) -> Head:
         """The value head: two-hot over symlog bins."""
-        c = self.config.critic
-        return Head(c.layers, c.units, c.bins, c.outscale, dtype=self.dtype)
+        return Head(self.config.critic, self.config.critic.bins, self.dtype)
 
     @property
     def discount(self) -> float:
         """γ = 1 - 1 / horizon."""
         return 1.0 - 1.0 / self.config.horizon
 
+    def policy(self, actor: Params, feat: Array) -> Any:
+        """The policy at features `[..., F]`, to which no gradient passes.
+
+        Returns:
+          Log-probabilities `[..., A]` of one-hot actions, or mean and deviation, `[..., A]` each.
+        """
+        out = run(self.actor, actor, sg(feat))
+        return dist.unimix(out, self.config.actor.unimix) if self.discrete else out
+
     def noise(self, key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
         """Draws noise `[*shape, A]` for `sample`: Gumbel or standard normal."""
         draw = jax.random.gumbel if self.discrete else jax.random.normal
         return draw(key, (*shape, self.actions), dtype)
 
-    def policy_weights(self, params: Params) -> Weights:
-        """The actor's weights by layer."""
-        return run(self.actor, params)
-
-    def sample(self, layers: Layers, feat: Array, noise: Array) -> tuple[Array, Any]:
-        """Draws actions.
-
-        Args:
-          layers: of `policy_weights`.
-          feat: features `[..., F]`; no gradient passes to them.
-          noise: `[..., A]` from `noise`, zeros for the mode.
-
-        Returns:
-          Actions `[..., A]`, differentiable in the weights, and what the actor's loss needs so that
-          the policy is not computed again: for one-hot actions the outputs of the linear maps by
-          name, else the standard deviations `[..., A]`.
-        """
-        out = self.actor.output(layers, sg(feat))
+    def sample(self, actor: Params, feat: Array, noise: Array) -> Array:
+        """Draws actions `[..., A]` at features `[..., F]`; zeros for noise give the mode."""
+        policy = self.policy(actor, feat)
         if self.discrete:
-            action = dist.onehot_draw(dist.unimix(out, self.config.actor.unimix), noise)
-            linear = {k: y for k, y in layers.outputs.items() if "kernel" in layers.weights[k]}
-            return action, linear
-        mean, std = out
-        return mean + std * noise, std
+            return dist.onehot_draw(policy, noise)
+        mean, std = policy
+        return mean + std * noise
 
-    def value(self, params: Params, feat: Array) -> Array:
+    def value(self, critic: Params, feat: Array) -> Array:
         """Predicted returns `[...]` of features `[..., F]`."""
-        return dist.twohot_mean(run(self.critic, params, feat))
+        return dist.twohot_mean(run(self.critic, critic, feat))
 
     def actor_loss(
-        self,
-        actor: Params,
-        critic: Params,
-        traj: Trajectory,
-        scale: normalize.ReturnScale,
+        self, actor: Params, critic: Params, traj: Trajectory, scale: normalize.ReturnScale
     ) -> tuple[Array, dict[str, Any]]:
         """Actor loss: REINFORCE, or the negative advantage through the model; less entropy.
 
@@ -150,29 +134,26 @@ class Behavior:
           scale: return scale before this update.
 
         Returns:
-          Scalar loss, and `returns` `[H, N]`, `value` `[H + 1, N]`, `scale` after, `metrics`,
-          and `critic`: its logits `[H, N, K]` and what maps a derivative by them to the gradient.
+          Scalar loss, and `returns` `[H, N]`, `value` `[H + 1, N]`, `scale` after, `metrics`.
         """
         c = self.config
-        # The critic's own loss is on the same states 0..H-1: its forward pass is kept for that.
-        logits_v, pull = jax.vjp(lambda p: run(self.critic, p, traj.feat[:-1]), critic)
-        last = self.value(critic, traj.feat[-1:])
-        value = jnp.concatenate([dist.twohot_mean(logits_v), last])
+        chex.assert_equal_shape([traj.reward, traj.cont[1:], traj.weight[1:], traj.feat[1:, :, 0]])
+        value = self.value(critic, traj.feat)
         returns = lambda_return(
             traj.reward, traj.cont[1:], value[1:], self.discount, c.return_lambda
         )
+        # Percentiles of the returns of all updates so far, these among them, set the scale of
+        # the advantage, so that one entropy weight serves all tasks. Small returns stay small.
         scale = normalize.update(scale, returns, c.retnorm)
         offset, divisor = normalize.offset_and_scale(scale, c.retnorm)
         advantage = (returns - offset) / divisor - (value[:-1] - offset) / divisor
+        policy = self.policy(actor, traj.feat[:-1])
         if self.discrete:
-            layers = Layers(self.policy_weights(actor), self.dtype, known=sg(traj.policy))
-            out = self.actor.output(layers, sg(traj.feat[:-1]))
-            logits = dist.unimix(out, c.actor.unimix)
-            logp = (logits * sg(traj.action[:-1])).sum(-1)
-            entropy = dist.categorical_entropy(logits)
+            logp = (policy * sg(traj.action[:-1])).sum(-1)
+            entropy = dist.categorical_entropy(policy)
             loss = -logp * sg(advantage)
         else:
-            entropy = dist.normal_entropy(traj.policy)
+            entropy = dist.normal_entropy(policy[1])
             loss = -advantage
         loss = ((loss - c.actent * entropy) * sg(traj.weight[:-1])).mean()
         metrics = {
@@ -185,32 +166,24 @@ class Behavior:
             "policy_entropy": entropy.mean(),
             "cont_rate": traj.cont.mean(),
         }
-        return loss, {
-            "returns": sg(returns), "value": sg(value), "scale": scale, "metrics": metrics,
-            "critic": (logits_v, pull),
-        }  # fmt: skip
+        aux = {"returns": returns, "value": value, "scale": scale, "metrics": metrics}
+        return loss, jax.tree.map(sg, aux)
 
-    def critic_loss(
-        self, critic: Params, slow: Params, feat: Array, returns: Array, weight: Array
-    ) -> Array:
+    def critic_loss(self, critic: Params, slow: Params, traj: Trajectory, returns: Array) -> Array:
         """Critic loss: cross-entropy to the λ-returns and to the slow critic's prediction.
 
         Args:
           critic: critic parameters.
           slow: slow critic's parameters.
-          feat: features of states 0..H-1, `[H, N, F]`, without gradient.
+          traj: imagined trajectory, without gradient.
           returns: targets `[H, N]`.
-          weight: `[H, N]`.
 
         Returns:
           Scalar loss.
         """
-        return self.value_loss(run(self.critic, critic, feat), slow, feat, returns, weight)
-
-    def value_loss(
-        self, logits: Array, slow: Params, feat: Array, returns: Array, weight: Array
-    ) -> Array:
-        """`critic_loss` of the critic's logits `[H, N, K]`."""
+        feat, weight = traj.feat[:-1], traj.weight[:-1]
+        chex.assert_equal_shape([returns, weight, feat[..., 0]])
+        logits = run(self.critic, critic, feat)
         target = self.value(slow, feat)
         loss = dist.twohot_loss(logits, returns) + dist.twohot_loss(logits, target)
         return (loss * weight).mean()

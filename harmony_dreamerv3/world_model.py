@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -16,6 +17,7 @@ from embodied.core.errors import UserError
 from embodied.core.space import Space
 from harmony_dreamerv3.config.dreamerv3 import AgentConfig, CoderConfig
 from harmony_dreamerv3.nets import decoder as dec
+from harmony_dreamerv3.nets import rssm
 from harmony_dreamerv3.nets.distributions import (
     binary_log_prob,
     categorical_entropy,
@@ -25,12 +27,13 @@ from harmony_dreamerv3.nets.distributions import (
 )
 from harmony_dreamerv3.nets.encoder import Encoder
 from harmony_dreamerv3.nets.heads import Head
-from harmony_dreamerv3.nets.layers import Weights, full, run
-from harmony_dreamerv3.nets.rssm import RSSM, Policy, State, features
+from harmony_dreamerv3.nets.layers import full, run
+from harmony_dreamerv3.nets.rssm import RSSM, Policy, State
 
 Array = jax.Array
 Params = dict[str, Any]
 Batch = Mapping[str, Array]
+sg = jax.lax.stop_gradient
 
 STANDARD = ("reward", "is_first", "is_last", "is_terminal")
 
@@ -106,57 +109,29 @@ class WorldModel:
     @functools.cached_property
     def encoder(self) -> Encoder:
         """The encoder module."""
-        c = self.config.encoder
-        images, vectors = observed_keys(self.spaces, c)
-        return Encoder(
-            tuple(images), tuple(vectors), c.cnn_depth, c.minres, c.mlp_layers, c.mlp_units,
-            self.dtype,
-        )  # fmt: skip
-
-    @functools.cached_property
-    def embed_size(self) -> int:
-        """Size of the encoder's output."""
-        c = self.config.encoder
-        images, vectors = observed_keys(self.spaces, c)
-        side = next(iter(images.values()))[0] if images else 0
-        stages = int(math.log2(side // c.minres)) if images else 0
-        image = c.minres**2 * c.cnn_depth * 2 ** (stages - 1) if images else 0
-        return image + (c.mlp_units if vectors else 0)
+        images, vectors = observed_keys(self.spaces, self.config.encoder)
+        return Encoder(tuple(images), tuple(vectors), self.config.encoder, self.dtype)
 
     @functools.cached_property
     def rssm(self) -> RSSM:
         """The recurrent module."""
-        c = self.config.rssm
-        return RSSM(
-            c.deter, c.units, c.stoch, c.classes, self.embed_size, self.actions, c.unimix,
-            self.dtype,
-        )  # fmt: skip
+        embed = jax.eval_shape(lambda: self.encoder.init_with_output(jax.random.key(0), self._obs))
+        return RSSM(self.config.rssm, embed[0].shape[-1], self.actions, self.dtype)
 
     @functools.cached_property
     def decoder(self) -> dec.Decoder:
         """The decoder module."""
-        c = self.config.decoder
-        return dec.Decoder(
-            self.images, self.vectors, c.cnn_depth, c.minres, c.mlp_layers, c.mlp_units,
-            self.dtype,
-        )  # fmt: skip
+        return dec.Decoder(self.images, self.vectors, self.config.decoder, self.dtype)
 
     @functools.cached_property
     def reward(self) -> Head:
         """The reward head: two-hot over symlog bins."""
-        c = self.config.reward_head
-        return Head(c.layers, c.units, c.bins, c.outscale, dtype=self.dtype)
+        return Head(self.config.reward_head, self.config.reward_head.bins, self.dtype)
 
     @functools.cached_property
     def cont(self) -> Head:
-        """The continue head: Bernoulli of not being terminal."""
-        c = self.config.cont_head
-        return Head(c.layers, c.units, 1, c.outscale, scalar=True, dtype=self.dtype)
-
-    @property
-    def feature_size(self) -> int:
-        """Size of the heads' input."""
-        return self.config.rssm.features
+        """The continue head: the logit of not being terminal."""
+        return Head(self.config.cont_head, 1, self.dtype)
 
     @property
     def loss_names(self) -> tuple[str, ...]:
@@ -166,15 +141,19 @@ class WorldModel:
     def init(self, key: Array) -> Params:
         """Draws all parameters, float32."""
         keys = jax.random.split(key, 5)
-        obs = {k: jnp.zeros((1, *s.shape), s.dtype) for k, s in self.spaces.items()}
-        feat = jnp.zeros((1, self.feature_size))
+        feat = jnp.zeros((1, self.config.rssm.features))
         return {
-            "encoder": self.encoder.init(keys[0], obs)["params"],
+            "encoder": self.encoder.init(keys[0], self._obs)["params"],
             "rssm": self.rssm.init(keys[1])["params"],
             "decoder": self.decoder.init(keys[2], feat)["params"],
             "reward": self.reward.init(keys[3], feat)["params"],
             "cont": self.cont.init(keys[4], feat)["params"],
         }
+
+    @property
+    def _obs(self) -> Batch:
+        """One observation of zeros."""
+        return {k: jnp.zeros((1, *s.shape), s.dtype) for k, s in self.spaces.items()}
 
     def observe(
         self,
@@ -197,10 +176,8 @@ class WorldModel:
           Posteriors `[B, T, ...]`, prior logits `[B, T, S, C]`, embeddings `[B, T, E]`.
         """
         embed = run(self.encoder, params["encoder"], batch)
-        first, weights = batch["is_first"], params["rssm"]
-        post, prior = run(
-            self.rssm, weights, embed, prev_action, first, noise, carry, method="observe"
-        )
+        args = embed, prev_action, batch["is_first"], noise, carry
+        post, prior = rssm.observe(self.rssm, params["rssm"], *args)
         return post, prior, embed
 
     def losses(
@@ -221,21 +198,29 @@ class WorldModel:
         action = full(batch["action"])
         prev_action = jnp.concatenate([jnp.zeros_like(action[:, :1]), action[:, :-1]], 1)
         post, prior, embed = self.observe(params, batch, prev_action, noise)
-        feat = features(post)
-        held = jax.lax.stop_gradient(feat)
-        grads = self.config.grad_heads
-        recon = run(self.decoder, params["decoder"], feat if "decoder" in grads else held)
-        reward = run(self.reward, params["reward"], feat if "reward" in grads else held)
-        cont = run(self.cont, params["cont"], feat if "cont" in grads else held)
+        # A head that is not among `grad_heads` learns from the latents, but does not shape them.
+        feat = rssm.features(post)
+        inputs = {
+            name: feat if name in self.config.grad_heads else sg(feat)
+            for name in ("decoder", "reward", "cont")
+        }
+        recon = run(self.decoder, params["decoder"], inputs["decoder"])
+        reward = run(self.reward, params["reward"], inputs["reward"])
+        cont = run(self.cont, params["cont"], inputs["cont"])[..., 0]
         losses = {key: dec.image_loss(recon[key], batch[key]) for key in self.images}
         for key, shape in self.vectors.items():
             losses[key] = dec.vector_loss(recon[key], batch[key], len(shape))
         losses["reward"] = twohot_loss(reward, batch["reward"])
         losses["cont"] = -binary_log_prob(cont, 1.0 - batch["is_terminal"].astype(cont.dtype))
-        sg = jax.lax.stop_gradient
-        free = self.config.free_nats
-        losses["dyn"] = jnp.maximum(categorical_kl(sg(post["logit"]), prior), free)
-        losses["rep"] = jnp.maximum(categorical_kl(post["logit"], sg(prior)), free)
+        # One KL, two gradients: dyn moves the prior towards the posterior, rep (weighing less) the
+        # posterior towards the prior. Below `free_nats` neither has a gradient.
+        dyn, rep = (
+            categorical_kl(sg(post["logit"]), prior),
+            categorical_kl(post["logit"], sg(prior)),
+        )
+        losses["dyn"] = jnp.maximum(dyn, self.config.free_nats)
+        losses["rep"] = jnp.maximum(rep, self.config.free_nats)
+        chex.assert_shape(list(losses.values()), batch["is_first"].shape)
         aux = {
             "post": post, "prior": prior, "embed": embed, "recon": recon,
             "reward": twohot_mean(reward), "cont": jax.nn.sigmoid(cont),
@@ -243,22 +228,15 @@ class WorldModel:
         return losses, aux
 
     def imagine(
-        self,
-        params: Params,
-        start: State,
-        policy: Policy,
-        weights: Weights,
-        action_noise: Array,
-        noise: Array,
-    ) -> tuple[State, Array, Any]:
-        """Rolls out the prior under a policy; see `RSSM.imagine`."""
-        args = (start, policy, weights, action_noise, noise)
-        return run(self.rssm, params["rssm"], *args, method="imagine")
+        self, params: Params, start: State, policy: Policy, action_noise: Array, noise: Array
+    ) -> tuple[State, Array]:
+        """Rolls out the prior under a policy; see `rssm.imagine`."""
+        return rssm.imagine(self.rssm, params["rssm"], start, policy, action_noise, noise)
 
     def predict(self, params: Params, feat: Array) -> tuple[Array, Array]:
         """Predicted reward and probability to continue, `[...]` each, of features `[..., F]`."""
         reward = run(self.reward, params["reward"], feat)
-        cont = run(self.cont, params["cont"], feat)
+        cont = run(self.cont, params["cont"], feat)[..., 0]
         return twohot_mean(reward), jax.nn.sigmoid(cont)
 
     def latent_metrics(self, post: State, prior: Array) -> dict[str, Array]:

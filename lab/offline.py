@@ -14,6 +14,7 @@ import numpy as np
 from embodied.core.errors import UserError
 from embodied.records.progress import say
 from embodied.records.text import duration
+from harmony_dreamerv3 import prng
 from harmony_dreamerv3.agents import agent_class
 from harmony_dreamerv3.config import Config
 from lab import split
@@ -68,12 +69,8 @@ def model_step(agent: Any, state: Any, batch: Any) -> tuple[Any, Metrics]:
       The state after, with the same draws and so the same world model and balance as after
       `train_step`; scalar metrics.
     """
-    keys = jax.random.split(jax.random.fold_in(state.key, state.updates), 2)
-    if agent.config.base == "dreamerv2":
-        new, _, metrics = agent.train_model(state, batch, keys[0])
-    else:
-        new, metrics = agent._update_model(state, batch, keys[0])
-        metrics = {name: value for name, value in metrics.items() if name != "post"}
+    key, _ = prng.for_update(state.key, state.updates)
+    new, _, metrics = agent.train_model(state, batch, key)
     return new.replace(updates=state.updates + new.alive.astype(jnp.int32)), metrics
 
 

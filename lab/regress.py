@@ -12,6 +12,7 @@ import optax
 
 from embodied.core.errors import UserError, nearest
 from embodied.core.rng import generator
+from harmony_dreamerv3.config.dreamerv3 import HeadConfig
 from harmony_dreamerv3.nets.heads import Head
 from harmony_dreamerv3.nets.layers import run
 from harmony_dreamerv3.world_model import STANDARD
@@ -63,7 +64,7 @@ def fit(
     centre, spread = target.mean(0), target.std(0)
     spread = np.where(spread > 1e-6, spread, 1.0)
     normed = ((target - centre) / spread).astype(np.float32)
-    head = Head(LAYERS, UNITS, target.shape[1])
+    head = Head(HeadConfig(LAYERS, UNITS, 1.0), target.shape[1])
     optimizer = optax.adam(RATE)
     params = head.init(jax.random.key(seed), jnp.zeros((1, feat.shape[1])))["params"]
 

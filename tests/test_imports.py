@@ -25,7 +25,7 @@ ALLOWED = {
     "networks_v2": {"config", "nets", "world_model"},
     "agents": {
         "config", "nets", "world_model", "behavior", "loss_tasks", "balance", "normalize", "optim",
-        "optim_v2", "networks_v2", "laprop", "moving_norm",
+        "optim_v2", "networks_v2", "laprop", "moving_norm", "prng",
     },
 }  # fmt: skip
 

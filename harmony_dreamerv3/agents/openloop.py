@@ -50,7 +50,7 @@ def open_loop(
     last = jax.tree.map(lambda x: x[:, -1], post)
     # The recorded actions stand in for the policy's; the first leads to step `observed`.
     actions = jnp.concatenate([action[:, observed - 1 : -1], action[:, -1:]], 1).swapaxes(0, 1)
-    states, _, _ = wm.imagine(model, last, lambda _, __, a: (a, ()), {}, actions, noise)
+    states, _ = wm.imagine(model, last, lambda _, action: action, actions, noise)
     states = jax.tree.map(lambda x: x[1:].swapaxes(0, 1), states)
     joined = jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), post, states)
     return joined, features(joined)

@@ -34,8 +34,8 @@ def follow(agent: Agent, params: Params, start: Latents, actions: Array, key: Ar
     noise = jax.random.gumbel(key, (steps, rows, c.stoch, c.classes))
     # The rollout asks for one more action after the last state; it leads nowhere.
     given = jnp.concatenate([actions, actions[:, -1:]], 1).swapaxes(0, 1)
-    states, _, _ = agent.wm.imagine(
-        params["world_model"], start, lambda _, __, action: (action, ()), {}, full(given), noise
+    states, _ = agent.wm.imagine(
+        params["world_model"], start, lambda _, action: action, full(given), noise
     )
     return jax.tree.map(lambda x: x[1:].swapaxes(0, 1), states)
 
@@ -44,18 +44,15 @@ def dream(
     agent: Agent, params: Params, start: Latents, steps: int, key: Array
 ) -> tuple[Latents, Array]:
     """Predictions `[N, H, ...]` under the agent's own policy, and its actions `[N, H, A]`."""
-    from harmony_dreamerv3.nets.deferred import Layers
-
     c, rows = agent.config.agent.rssm, len(start["deter"])
     k_action, k_latent = jax.random.split(key)
     noise = jax.random.gumbel(k_latent, (steps, rows, c.stoch, c.classes))
     draws = agent.behavior.noise(k_action, (steps + 1, rows), agent.param_dtype)
-    weights = agent.behavior.policy_weights(params["actor"])
 
-    def act(layers: Layers, latent: Latents, eps: Array) -> tuple[Array, Any]:
-        return agent.behavior.sample(layers, features(latent), eps)
+    def act(latent: Latents, eps: Array) -> Array:
+        return agent.behavior.sample(params["actor"], features(latent), eps)
 
-    states, actions, _ = agent.wm.imagine(params["world_model"], start, act, weights, draws, noise)
+    states, actions = agent.wm.imagine(params["world_model"], start, act, draws, noise)
     states = jax.tree.map(lambda x: x[1:].swapaxes(0, 1), states)
     return states, actions[:steps].swapaxes(0, 1)
 

@@ -102,7 +102,7 @@ RENAMED: dict[str, tuple[str, Callable[[Any], Any]]] = {
 # Keys that earlier versions lack, with the value that means what they did; options of suites have
 # their defaults.
 ADDED: Flat = {
-    "base": bases.DEFAULT, "balance.lr": 0.0, "balance.init": "one",
+    "base": bases.DEFAULT, "jax.fast": True, "balance.lr": 0.0, "balance.init": "one",
     "run.random_fill": True, "run.pretrain": 0, "run.consec_train": 1, "run.replay_context": 0,
     "run.replay_online": False, "run.replay_episodes": False, "run.replay_ends": False,
     "run.replay_minlen": 0, "run.episode_limit": 27_000,

@@ -98,6 +98,7 @@ class JaxConfig:
       processes: with coordinator host:port: how many there are.
       process: with coordinator host:port: which one this is, from 0.
       debug_nans: stop where a NaN comes up first; slow.
+      fast: False computes everything by its plain, slower twin in nets/fast.
     """
 
     platform: str
@@ -113,6 +114,7 @@ class JaxConfig:
     processes: Annotated[int, ranges.COUNT]
     process: int
     debug_nans: bool
+    fast: bool
 
     def __post_init__(self) -> None:
         ranges.check_fields(self, "jax.")

@@ -191,15 +191,14 @@ def _behavior(agent: Agent, state: TrainState, post: State, batch: Any) -> dict[
     traj = aux["traj"]
     out: dict[str, Any] = {"actor_loss": loss}
     out.update({f"grads/{upstream_name(k)}": v for k, v in flatten({"actor": grads}).items()})
-    out.update({f"imag/{k}": v for k, v in aux["states"].items()})
+    out.update({f"imag/{k}": v for k, v in traj.states.items()})
     for name in ("action", "cont", "weight", "reward"):
         out[f"imag/{name}"] = getattr(traj, name)
     out["imag/return"], out["imag/value"] = aux["returns"], aux["value"][:-1]
     out["retnorm_after/low"], out["retnorm_after/high"] = aux["scale"]
     loss, grads = jax.value_and_grad(agent.behavior.critic_loss)(
-        state.params["critic"], state.slow_critic, traj.feat[:-1], aux["returns"],
-        traj.weight[:-1],
-    )  # fmt: skip
+        state.params["critic"], state.slow_critic, traj, aux["returns"]
+    )
     out["critic_loss"] = loss
     out.update({f"grads/{upstream_name(k)}": v for k, v in flatten({"critic": grads}).items()})
     return out
@@ -231,7 +230,7 @@ def _idle(name: str, value: np.ndarray, out: Arrays) -> None:
 
 def _check_size(agent: Agent, batch: Mapping[str, np.ndarray]) -> None:
     c = agent.config.agent
-    numbers = (c.imag_horizon + 1) * batch["is_first"].size * agent.wm.feature_size
+    numbers = (c.imag_horizon + 1) * batch["is_first"].size * c.rssm.features
     if c.imag_horizon < 1 or numbers > MAX_IMAGINED:
         raise UserError(
             f"imag_horizon {c.imag_horizon} from {batch['is_first'].size} starts: expected 1 or "

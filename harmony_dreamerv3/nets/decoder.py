@@ -9,17 +9,10 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from harmony_dreamerv3.nets.conv import upsample
+from harmony_dreamerv3.config.dreamerv3 import CoderConfig
+from harmony_dreamerv3.nets import fast
 from harmony_dreamerv3.nets.distributions import symexp, symlog
-from harmony_dreamerv3.nets.layers import (
-    MLP,
-    Array,
-    Linear,
-    Norm,
-    full,
-    normal_avg,
-    uniform_avg,
-)
+from harmony_dreamerv3.nets.layers import MLP, Array, Linear, Norm, full, normal_avg, uniform_avg
 
 
 class Upsample(nn.Module):
@@ -33,12 +26,11 @@ class Upsample(nn.Module):
     def __call__(self, x: Array) -> Array:
         """Maps `[N, H, W, C]` to `[N, 2 H, 2 W, channels]`."""
         shape = (4, 4, self.channels, x.shape[-1])
-        init = uniform_avg(transposed=True) if self.last else normal_avg(transposed=True)
+        init = uniform_avg() if self.last else normal_avg()
         kernel = self.param("kernel", init, shape, jnp.float32).astype(self.dtype)
-        x = upsample(x, kernel)
+        x = fast.upsample(x, kernel)
         if self.last:
-            bias = self.param("bias", nn.initializers.zeros, (self.channels,), jnp.float32)
-            return x + bias.astype(self.dtype)
+            return full(x) + self.param("bias", nn.initializers.zeros, x.shape[-1:], jnp.float32)
         return nn.silu(Norm(name="norm")(x))
 
 
@@ -48,19 +40,14 @@ class Decoder(nn.Module):
     Attributes:
       images: shape `(H, W, C)` of each image key.
       vectors: shape of each vector key.
-      depth: channels before the last transposed convolution.
-      minres: height and width at which they start.
-      layers: layers of the vector network.
-      units: its width.
+      config: height and width `minres` at which the transposed convolutions start, channels
+        before the last one, halved by each; layers and width of the vector network.
       dtype: dtype of the computation.
     """
 
     images: Mapping[str, tuple[int, ...]]
     vectors: Mapping[str, tuple[int, ...]]
-    depth: int
-    minres: int
-    layers: int
-    units: int
+    config: CoderConfig
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -77,28 +64,28 @@ class Decoder(nn.Module):
         if self.images:
             shapes = list(self.images.values())
             size, channels = shapes[0][0], [shape[-1] for shape in shapes]
-            image = full(self._image(feat, size, sum(channels))) + 0.5
+            image = self._image(feat, size, sum(channels)) + 0.5
             splits = [sum(channels[: i + 1]) for i in range(len(channels) - 1)]
             outputs.update(zip(self.images, jnp.split(image, splits, -1), strict=True))
         if self.vectors:
-            x = MLP(self.layers, self.units, self.dtype, name="mlp")(feat)
+            x = MLP(self.config.mlp_layers, self.config.mlp_units, self.dtype, name="mlp")(feat)
             for key, shape in self.vectors.items():
                 out = Linear(math.prod(shape), dtype=self.dtype, name=f"vector_{key}")(x)
-                outputs[key] = full(out).reshape(*feat.shape[:-1], *shape)
+                outputs[key] = out.reshape(*feat.shape[:-1], *shape)
         return outputs
 
     def _image(self, feat: Array, size: int, channels: int) -> Array:
-        stages = int(math.log2(size // self.minres))
-        lead = feat.shape[:-1]
-        depth = self.depth * 2 ** (stages - 1)
-        x = Linear(self.minres**2 * depth, dtype=self.dtype, name="cnn_in")(feat)
-        x = x.reshape(-1, self.minres, self.minres, depth)
+        side = self.config.minres
+        stages = int(math.log2(size // side))
+        depth = self.config.cnn_depth * 2 ** (stages - 1)
+        x = Linear(side**2 * depth, dtype=self.dtype, name="cnn_in")(feat)
+        x = x.astype(self.dtype).reshape(-1, side, side, depth)
         for stage in range(stages):
             depth //= 2
             last = stage == stages - 1
             out = channels if last else depth
             x = Upsample(out, last, self.dtype, name=f"cnn{stage}")(x)
-        return x.reshape(*lead, size, size, channels)
+        return x.reshape(*feat.shape[:-1], size, size, channels)
 
 
 def image_loss(mean: Array, target: Array) -> Array:

@@ -7,88 +7,53 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from harmony_dreamerv3.nets.deferred import Layers
-from harmony_dreamerv3.nets.layers import (
-    MLP,
-    AffineWeights,
-    Array,
-    Linear,
-    MLPWeights,
-    Weights,
-    full,
-)
+from harmony_dreamerv3.config.dreamerv3 import ActorConfig, HeadConfig
+from harmony_dreamerv3.nets.layers import MLP, Array, Linear
 
 
 class Head(nn.Module):
     """MLP on latent features with one affine output.
 
     Attributes:
-      layers: hidden layers.
-      units: their width.
-      outputs: size of the output; 1 gives `[...]` without an axis of its own when `scalar`.
-      outscale: scale of the output layer's initializer.
-      scalar: drop the output axis.
+      config: layers, width, scale of the output layer's initializer.
+      outputs: size of the output.
       dtype: dtype of the computation; the result has full precision.
     """
 
-    layers: int
-    units: int
+    config: HeadConfig
     outputs: int
-    outscale: float = 1.0
-    scalar: bool = False
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, feat: Array) -> Array:
-        """Maps features `[..., F]` to `[..., outputs]`, or `[...]` when scalar."""
-        x = MLP(self.layers, self.units, self.dtype, name="mlp")(feat)
-        out = full(Linear(self.outputs, self.outscale, self.dtype, name="out")(x))
-        return out[..., 0] if self.scalar else out
+        """Maps features `[..., F]` to `[..., outputs]`."""
+        c = self.config
+        x = MLP(c.layers, c.units, self.dtype, name="mlp")(feat)
+        return Linear(self.outputs, c.outscale, self.dtype, name="out")(x)
 
 
 class Actor(nn.Module):
     """Policy head: logits of one-hot actions, or mean and deviation of a Gaussian.
 
-    Declares its parameters; `output` is a function of them that can be used inside loops.
-
     Attributes:
-      inputs: size F of the features.
-      layers: hidden layers.
-      units: their width.
+      config: layers, width, scale of the output layers' initializers, range of the deviation.
       actions: size A of the action.
       discrete: one-hot actions.
-      outscale: scale of the output layers' initializers.
-      minstd: lower end of the standard deviation.
-      maxstd: upper end.
       dtype: dtype of the computation; outputs have full precision.
     """
 
-    inputs: int
-    layers: int
-    units: int
+    config: ActorConfig
     actions: int
     discrete: bool
-    outscale: float
-    minstd: float
-    maxstd: float
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self) -> Weights:
-        """Returns all weights by layer."""
-        weights = MLPWeights(self.inputs, self.layers, self.units, name="mlp")()
-        shape = (self.units if self.layers else self.inputs, self.actions)
-        for name in ("out",) if self.discrete else ("out", "std"):
-            weights[name] = AffineWeights(shape, self.outscale, name=name)()
-        return weights
-
-    def output(self, layers: Layers, feat: Array) -> Any:
+    def __call__(self, feat: Array) -> Any:
         """Maps features `[..., F]` to logits `[..., A]`, or mean and std, `[..., A]` each."""
-        x = feat.astype(self.dtype)
-        for index in range(self.layers):
-            x = nn.silu(layers.norm(f"h{index}_norm", layers.linear(f"h{index}", x)))
-        out = layers.linear("out", x)
+        c = self.config
+        x = MLP(c.layers, c.units, self.dtype, name="mlp")(feat)
+        out = Linear(self.actions, c.outscale, self.dtype, name="out")(x)
         if self.discrete:
             return out
-        std = nn.sigmoid(layers.linear("std", x) + 2.0)
-        return jnp.tanh(out), (self.maxstd - self.minstd) * std + self.minstd
+        std = Linear(self.actions, c.outscale, self.dtype, name="std")(x)
+        return jnp.tanh(out), (c.maxstd - c.minstd) * nn.sigmoid(std + 2.0) + c.minstd

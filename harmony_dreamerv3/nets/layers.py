@@ -1,7 +1,7 @@
-"""Initializers, dense and convolutional layers of DreamerV3 (flax.linen).
+"""Initializers, dense layers and norms of DreamerV3 (flax.linen).
 
-Every layer computes in `dtype` (float32 or bfloat16); parameters and layer norms stay
-float32.
+Every layer computes in `dtype` (float32 or bfloat16); parameters, layer norms and the outputs of
+output layers stay float32.
 """
 
 from __future__ import annotations
@@ -14,48 +14,37 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from harmony_dreamerv3.nets import fast
+
 Array = jax.Array
-Weights = dict[str, Any]  # of layers by name, as `deferred.Layers` applies them
 Initializer = Callable[[Array, Sequence[int], Any], Array]
 
 # The standard deviation of a unit normal truncated to [-2, 2].
 TRUNCATED_STD = 0.87962566103423978
 
 
-def fans(shape: Sequence[int], transposed: bool = False) -> tuple[int, int]:
-    """Returns fan-in and fan-out of a kernel.
-
-    Args:
-      shape: `(in, out)`, `(height, width, in, out)`, or `(height, width, out, in)` when
-        transposed.
-      transposed: whether the last two axes are out, in.
-
-    Returns:
-      The two fans; for convolutions spatial size times channels.
-    """
-    space = math.prod(shape[:-2])
-    fan_in, fan_out = shape[-2] * space, shape[-1] * space
-    return (fan_out, fan_in) if transposed else (fan_in, fan_out)
+def mean_fan(shape: Sequence[int]) -> float:
+    """Mean of fan-in and fan-out of a kernel `[..., in, out]`; space counts for both."""
+    return math.prod(shape[:-2]) * (shape[-2] + shape[-1]) / 2
 
 
-def normal_avg(scale: float = 1.0, transposed: bool = False) -> Initializer:
-    """Truncated normal on two standard deviations, variance `scale` over the mean fan."""
+def normal_avg() -> Initializer:
+    """Truncated normal on two standard deviations, of variance 1 / mean fan."""
 
     def init(key: Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
-        fan = sum(fans(shape, transposed)) / 2
-        std = math.sqrt(scale / fan) / TRUNCATED_STD
+        std = math.sqrt(1.0 / mean_fan(shape)) / TRUNCATED_STD
         return std * jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype)
 
     return init
 
 
-def uniform_avg(scale: float = 1.0, transposed: bool = False) -> Initializer:
-    """Uniform of limit sqrt(3 * scale / mean fan); `scale` 0 gives zeros."""
+def uniform_avg(outscale: float = 1.0) -> Initializer:
+    """Uniform of variance outscale / mean fan; 0 gives zeros."""
 
     def init(key: Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
-        if scale == 0.0:
+        if outscale == 0.0:
             return jnp.zeros(shape, dtype)
-        limit = math.sqrt(3.0 * scale / (sum(fans(shape, transposed)) / 2))
+        limit = math.sqrt(3.0 * outscale / mean_fan(shape))
         return jax.random.uniform(key, shape, dtype, -limit, limit)
 
     return init
@@ -68,31 +57,26 @@ def run(module: nn.Module, params: Any, *args: Any, **kwargs: Any) -> Any:
 
 def full(x: Array) -> Array:
     """Returns `x` in float32, or in float64 where it is that already."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return x.astype(full_dtype(x.dtype))
 
 
-def normalise(x: Array, eps: float = 1e-3) -> Array:
-    """Shifts and scales the last axis to mean 0 and variance 1, in full precision."""
-    x = full(x)
-    centred = x - x.mean(-1, keepdims=True)
-    var = (centred * centred).mean(-1, keepdims=True)
-    return centred * jax.lax.rsqrt(var + eps)
-
-
-def layer_norm(x: Array, scale: Array, bias: Array) -> Array:
-    """Normalises the last axis in full precision and returns `x`'s dtype."""
-    return (normalise(x) * scale + bias).astype(x.dtype)
+def full_dtype(dtype: Any) -> Any:
+    """Full precision of a computation: float32, or float64 where it has that already."""
+    return jnp.float64 if dtype == jnp.float64 else jnp.float32
 
 
 class Norm(nn.Module):
-    """Layer norm over the last axis with scale and bias, epsilon 1e-3, in float32."""
+    """Layer norm over the last axis with scale and bias, epsilon 1e-3, in full precision."""
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Maps `[..., C]` to `[..., C]`."""
+        """Maps `[..., C]` to `[..., C]` of the same dtype."""
         scale = self.param("scale", nn.initializers.ones, (x.shape[-1],), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],), jnp.float32)
-        return layer_norm(x, scale, bias)
+        dtype, x = x.dtype, full(x)
+        x -= x.mean(-1, keepdims=True)
+        x *= jax.lax.rsqrt((x * x).mean(-1, keepdims=True) + 1e-3)
+        return (x * scale + bias).astype(dtype)
 
 
 class Linear(nn.Module):
@@ -101,7 +85,7 @@ class Linear(nn.Module):
     Attributes:
       units: size of the output.
       outscale: variance scale of the initializer; 0 gives zeros.
-      dtype: dtype of the computation and of the result.
+      dtype: dtype of the product's inputs; the sum and the bias have full precision.
     """
 
     units: int
@@ -110,29 +94,45 @@ class Linear(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Maps `[..., I]` to `[..., units]`."""
+        """Maps `[..., I]` to `[..., units]` in full precision."""
         shape = (x.shape[-1], self.units)
         kernel = self.param("kernel", uniform_avg(self.outscale), shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.units,), jnp.float32)
-        return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype)
+        return _full_product(x.astype(self.dtype), kernel.astype(self.dtype)) + bias
 
 
 class Dense(nn.Module):
-    """Linear map without bias, layer norm, SiLU.
+    """Linear map without bias, layer norm, SiLU. The input may come in pieces.
 
     Attributes:
+      sizes: of the pieces; their sum is the fan-in.
       units: size of the output.
+      silu: False leaves out the activation.
       dtype: dtype of the computation and of the result.
     """
 
+    sizes: tuple[int, ...]
     units: int
+    silu: bool = True
     dtype: Any = jnp.float32
 
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Maps `[..., I]` to `[..., units]`."""
-        kernel = self.param("kernel", normal_avg(), (x.shape[-1], self.units), jnp.float32)
-        return nn.silu(Norm(name="norm")(x.astype(self.dtype) @ kernel.astype(self.dtype)))
+    def setup(self) -> None:
+        """Declares the parameters."""
+        shape = (sum(self.sizes), self.units)
+        self.kernel = self.param("kernel", normal_avg(), shape, jnp.float32)
+        self.norm = Norm()
+
+    def project(self, index: int, x: Array) -> Array | fast.Projected:
+        """Multiplies one piece `[..., sizes[index]]` ahead of time, before a loop."""
+        kernel = self.kernel.astype(self.dtype)
+        return fast.project(self, kernel, self.sizes, index, x.astype(self.dtype))
+
+    def __call__(self, *pieces: Array | fast.Projected) -> Array:
+        """Maps pieces `[..., sizes[i]]`, as they are or projected, to `[..., units]`."""
+        pieces = tuple(x.astype(self.dtype) if isinstance(x, Array) else x for x in pieces)
+        y = fast.product(self, self.kernel.astype(self.dtype), self.sizes, pieces)
+        y = self.norm(y)
+        return nn.silu(y) if self.silu else y
 
 
 class MLP(nn.Module):
@@ -152,66 +152,23 @@ class MLP(nn.Module):
     def __call__(self, x: Array) -> Array:
         """Maps `[..., I]` to `[..., units]`."""
         for index in range(self.layers):
-            x = Dense(self.units, self.dtype, name=f"h{index}")(x)
+            x = Dense((x.shape[-1],), self.units, dtype=self.dtype, name=f"h{index}")(x)
         return x
 
 
-class DenseWeights(nn.Module):
-    """Parameters of a linear map followed by a layer norm, not applied."""
-
-    shape: tuple[int, int]
-
-    @nn.compact
-    def __call__(self) -> Weights:
-        """Returns `{kernel: [I, O], norm: {scale: [O], bias: [O]}}`."""
-        return {
-            "kernel": self.param("kernel", normal_avg(), self.shape, jnp.float32),
-            "norm": NormWeights(self.shape[-1], name="norm")(),
-        }
+@jax.custom_vjp
+def _full_product(x: Array, kernel: Array) -> Array:
+    """`x @ kernel` summed in full precision and not rounded after that."""
+    return jnp.matmul(x, kernel, preferred_element_type=full_dtype(x.dtype))
 
 
-class NormWeights(nn.Module):
-    """Scale and bias of a layer norm, not applied."""
-
-    units: int
-
-    @nn.compact
-    def __call__(self) -> Weights:
-        """Returns `{scale: [O], bias: [O]}`."""
-        return {
-            "scale": self.param("scale", nn.initializers.ones, (self.units,), jnp.float32),
-            "bias": self.param("bias", nn.initializers.zeros, (self.units,), jnp.float32),
-        }
+def _full_product_fwd(x: Array, kernel: Array) -> tuple[Array, Any]:
+    return _full_product(x, kernel), (x, kernel)
 
 
-class AffineWeights(nn.Module):
-    """Parameters of an affine output layer, not applied."""
-
-    shape: tuple[int, int]
-    outscale: float = 1.0
-
-    @nn.compact
-    def __call__(self) -> Weights:
-        """Returns `{kernel: [I, O], bias: [O]}`."""
-        return {
-            "kernel": self.param("kernel", uniform_avg(self.outscale), self.shape, jnp.float32),
-            "bias": self.param("bias", nn.initializers.zeros, self.shape[-1:], jnp.float32),
-        }
+def _full_product_bwd(saved: Any, dy: Array) -> tuple[Array, Array]:
+    # Its derivatives are products of the inputs' dtype again, fast ones in bfloat16.
+    return jax.vjp(jnp.matmul, *saved)[1](dy.astype(saved[0].dtype))
 
 
-class MLPWeights(nn.Module):
-    """Parameters of an `MLP`, not applied."""
-
-    inputs: int
-    layers: int
-    units: int
-
-    @nn.compact
-    def __call__(self) -> Weights:
-        """Returns `{h0: {kernel: [I, O]}, h0_norm: {scale: [O], bias: [O]}, h1: ...}`."""
-        weights: Weights = {}
-        for index in range(self.layers):
-            shape = (self.units if index else self.inputs, self.units)
-            layer = DenseWeights(shape, name=f"h{index}")()
-            weights |= {f"h{index}": {"kernel": layer["kernel"]}, f"h{index}_norm": layer["norm"]}
-        return weights
+_full_product.defvjp(_full_product_fwd, _full_product_bwd)

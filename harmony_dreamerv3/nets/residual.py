@@ -136,6 +136,6 @@ class ResidualDecoder(nn.Module):
                 depth = depth // 2 if layer == LAYERS - 1 else depth
                 x = Residual(depth, self.dtype, name=f"stage{stage}_{layer}")(x, train)
         shape = (3, 3, self.channels, depth)
-        kernel = self.param("kernel", uniform_avg(transposed=True), shape, jnp.float32)
+        kernel = self.param("kernel", uniform_avg(), shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.channels,), jnp.float32)
         return spread(x, kernel.astype(self.dtype), self.size, 2, 1) + bias.astype(self.dtype)

@@ -1,9 +1,8 @@
 """Recurrent state-space model with discrete latents (DreamerV3).
 
-The module declares the parameters; the recurrences are pure functions of them, so that
-whatever does not recur (embedding and action projections, prior head, random draws)
-stays outside the loops. A state is `{'deter': [..., D], 'stoch': [..., S, C],
-'logit': [..., S, C]}`; `logit` holds normalised log-probabilities after unimix.
+A state is `{'deter': [..., D], 'stoch': [..., S, C], 'logit': [..., S, C]}`; `logit` holds
+normalised log-probabilities after unimix. `RSSM` computes single steps; `observe` and `imagine`
+repeat them, with everything that does not recur outside of their loops.
 """
 
 from __future__ import annotations
@@ -15,212 +14,197 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from harmony_dreamerv3.nets import deferred
-from harmony_dreamerv3.nets.deferred import Layers
+from harmony_dreamerv3.config.dreamerv3 import RSSMConfig
+from harmony_dreamerv3.nets import fast
 from harmony_dreamerv3.nets.distributions import onehot_draw, unimix
-from harmony_dreamerv3.nets.layers import AffineWeights, Array, DenseWeights, Weights, full
+from harmony_dreamerv3.nets.layers import Array, Dense, Linear, full
 
 State = dict[str, Array]
-Policy = Callable[[Layers, State, Array], tuple[Array, Any]]
-
-# Layers of the loop over observations, and of imagination.
-RECURRENT = ("img_in", "img_in_norm", "gru_deter", "gru_x", "gru_norm")
-OBSERVED = (*RECURRENT, "obs_out", "obs_out_norm", "obs_stats")
-IMAGINED = (*RECURRENT, "img_in_action", "img_out", "img_out_norm", "img_stats")
+Params = dict[str, Any]
+Policy = Callable[[State, Array], Array]
 
 
 class RSSM(nn.Module):
-    """Recurrent state-space model.
+    """One step of the recurrent state-space model.
 
     Attributes:
-      deter: size D of the deterministic state.
-      units: width of the hidden layers.
-      stoch: number S of categorical latents.
-      classes: classes C of each.
-      embed: size of the encoder's output.
-      action: size A of the action vector.
-      unimix: share of the uniform distribution in every categorical.
+      config: sizes and unimix.
+      embed: size E of the encoder's output.
+      actions: size A of the action vector.
       dtype: dtype of the computation.
     """
 
-    deter: int
-    units: int
-    stoch: int
-    classes: int
+    config: RSSMConfig
     embed: int
-    action: int
-    unimix: float = 0.01
+    actions: int
     dtype: Any = jnp.float32
 
     def setup(self) -> None:
         """Declares the parameters."""
-        latent = self.stoch * self.classes
-        self.initial_deter = self.param("initial", nn.initializers.zeros, (self.deter,))
-        self.img_in = DenseWeights((latent + self.action, self.units))
-        self.gru = DenseWeights((self.deter + self.units, 3 * self.deter))
-        self.img_out = DenseWeights((self.deter, self.units))
-        self.img_stats = AffineWeights((self.units, latent))
-        self.obs_out = DenseWeights((self.deter + self.embed, self.units))
-        self.obs_stats = AffineWeights((self.units, latent))
+        c, dtype = self.config, self.dtype
+        latent = c.stoch * c.classes
+        self.initial_deter = self.param("initial", nn.initializers.zeros, (c.deter,))
+        self.img_in = Dense((latent, self.actions), c.units, dtype=dtype)
+        self.gru = Dense((c.deter, c.units), 3 * c.deter, silu=False, dtype=dtype)
+        self.img_out = Dense((c.deter,), c.units, dtype=dtype)
+        self.img_stats = Linear(latent, dtype=dtype)
+        self.obs_out = Dense((c.deter, self.embed), c.units, dtype=dtype)
+        self.obs_stats = Linear(latent, dtype=dtype)
 
-    def __call__(self) -> Weights:
-        """Returns all weights by layer; a kernel of concatenated inputs comes in pieces."""
-        latent = self.stoch * self.classes
-        img_in, gru, obs_out = self.img_in(), self.gru(), self.obs_out()
-        img_out = self.img_out()
-        return {
-            "img_in": {"kernel": img_in["kernel"][:latent]},
-            "img_in_action": {"kernel": img_in["kernel"][latent:]},
-            "img_in_norm": img_in["norm"],
-            "gru_deter": {"kernel": gru["kernel"][: self.deter]},
-            "gru_x": {"kernel": gru["kernel"][self.deter :]},
-            "gru_norm": gru["norm"],
-            "img_out": {"kernel": img_out["kernel"]},
-            "img_out_norm": img_out["norm"],
-            "img_stats": self.img_stats(),
-            "obs_out": {"kernel": obs_out["kernel"][: self.deter]},
-            "obs_out_embed": {"kernel": obs_out["kernel"][self.deter :]},
-            "obs_out_norm": obs_out["norm"],
-            "obs_stats": self.obs_stats(),
-        }
+    def __call__(self) -> Any:
+        """Passes zeros through all layers, to draw the parameters."""
+        state = self.initial()
+        deter = self.recur(state, jnp.zeros((1, self.actions)))
+        return self.prior(deter), self.posterior(deter, jnp.zeros((1, self.embed)))
 
-    def initial(self, batch: int) -> State:
-        """Returns the learned initial state for `batch` rows."""
-        return self._initial(self._layers(), batch)
-
-    def _layers(self) -> Layers:
-        return Layers(self(), self.dtype)
-
-    def _initial(self, layers: Layers, batch: int) -> State:
-        deter = jnp.tanh(full(self.initial_deter)).astype(self.dtype)
-        deter = jnp.broadcast_to(deter, (batch, self.deter))
-        logit = self._prior_logit(layers, deter)
+    def initial(self) -> State:
+        """The learned state before an episode, `[1, ...]`."""
+        deter = jnp.tanh(full(self.initial_deter)).astype(self.dtype)[None]
+        logit = self.prior(deter)
         # A plain one-hot: no gradient passes through the initial mode.
-        mode = jax.nn.one_hot(jnp.argmax(logit, -1), self.classes, dtype=self.dtype)
+        mode = jax.nn.one_hot(jnp.argmax(logit, -1), self.config.classes, dtype=self.dtype)
         return {"deter": deter, "stoch": mode, "logit": logit}
 
-    def observe(
-        self,
-        embed: Array,
-        prev_action: Array,
-        is_first: Array,
-        noise: Array,
-        carry: State | None = None,
-    ) -> tuple[State, Array]:
-        """Filters a sequence of observations.
+    def recur(self, state: State, action: Array | fast.Projected) -> Array:
+        """The next deterministic state `[..., D]`, from a state and the action taken there.
 
         Args:
-          embed: encoder outputs `[B, T, E]`.
-          prev_action: actions `[B, T, A]` that lead into each step.
-          is_first: `[B, T]` bool; there the state restarts from the initial one.
-          noise: Gumbel noise `[B, T, S, C]`, zeros for the mode.
-          carry: state before the first step, rows B; None restarts every row.
-
-        Returns:
-          Posterior states `[B, T, ...]` and prior logits `[B, T, S, C]`.
+          state: deter and stoch, `[..., ...]`.
+          action: `[..., A]`, or its share of `img_in` as `project_action` gives it.
         """
-        weights = self()
-        outside = Layers(weights, self.dtype)
-        if carry is None:
-            is_first = is_first.at[:, 0].set(True)
-        initial = self._initial(outside, 1)
-        carry = initial if carry is None else carry
-        start = tuple(
-            jnp.broadcast_to(carry[key], (len(embed), *carry[key].shape[1:]))
-            for key in ("deter", "stoch")
-        )
-        reset = is_first.astype(self.dtype)[..., None]
-        xs = {
-            "keep": 1.0 - reset,
-            "deter": reset * initial["deter"],
-            "stoch": reset[..., None] * initial["stoch"],
-            "action": self._action_in(
-                outside, prev_action * (1.0 - reset.astype(prev_action.dtype))
-            ),
-            "embed": outside.linear("obs_out_embed", embed.astype(self.dtype)),
-            "noise": noise,
-        }
-        xs = jax.tree.map(lambda x: x.swapaxes(0, 1), xs)
-        inside = {name: weights[name] for name in OBSERVED}
-        _, post = deferred.scan(self._observe_step, inside, start, xs, self.dtype)
-        post = jax.tree.map(lambda x: x.swapaxes(0, 1), post)
-        return post, self._prior_logit(Layers(weights, self.dtype), post["deter"])
-
-    def _observe_step(
-        self, layers: Layers, carry: tuple[Array, Array], x: dict[str, Array]
-    ) -> tuple[tuple[Array, Array], State]:
-        """What recurs: the next deterministic state and the posterior drawn from it."""
-        deter = carry[0] * x["keep"] + x["deter"]
-        stoch = carry[1] * x["keep"][..., None] + x["stoch"]
-        deter = self._deter_step(layers, deter, stoch, x["action"])
-        hidden = nn.silu(layers.norm("obs_out_norm", layers.linear("obs_out", deter) + x["embed"]))
-        logit = self._unimix(layers.linear("obs_stats", hidden))
-        stoch = onehot_draw(logit, x["noise"]).astype(self.dtype)
-        return (deter, stoch), {"deter": deter, "stoch": stoch, "logit": logit}
-
-    def imagine(
-        self, start: State, policy: Policy, weights: Weights, action_noise: Array, noise: Array
-    ) -> tuple[State, Array, Any]:
-        """Rolls the prior forward under a policy.
-
-        Args:
-          start: states `[N, ...]`.
-          policy: maps its layers, a state and noise `[N, A]` to actions `[N, A]` and whatever of
-            its computation is of use later; closes over no array.
-          weights: of the policy's layers.
-          action_noise: `[H + 1, N, A]`.
-          noise: Gumbel noise `[H, N, S, C]`, zeros for the mode.
-
-        Returns:
-          States `[H + 1, N, ...]`, the first being `start`, actions `[H + 1, N, A]`, and what the
-          policy kept of states 0..H-1, `[H, N, ...]`.
-        """
-        own = self()
-        inside = {**{name: own[name] for name in IMAGINED}, **weights}
-
-        def step(layers: Layers, state: State, x: tuple[Array, Array]) -> tuple[State, Any]:
-            action, kept = policy(layers, state, x[0])
-            action_in = self._action_in(layers, action)
-            deter = self._deter_step(layers, state["deter"], state["stoch"], action_in)
-            logit = self._prior_logit(layers, deter)
-            stoch = onehot_draw(logit, x[1]).astype(self.dtype)
-            return {"deter": deter, "stoch": stoch, "logit": logit}, (state, action, kept)
-
-        start = {key: start[key] for key in ("deter", "stoch", "logit")}
-        last, (states, actions, kept) = deferred.scan(
-            step, inside, start, (action_noise[:-1], noise), self.dtype
-        )
-        states = jax.tree.map(lambda xs, x: jnp.concatenate([xs, x[None]]), states, last)
-        action, _ = policy(Layers(weights, self.dtype), last, action_noise[-1])
-        return states, jnp.concatenate([actions, action[None]]), kept
-
-    def _action_in(self, layers: Layers, action: Array) -> Array:
-        """Projects an action after scaling it into [-1, 1] elementwise."""
-        action = full(action)
-        action = action / jax.lax.stop_gradient(jnp.maximum(1.0, jnp.abs(action)))
-        return layers.linear("img_in_action", action.astype(self.dtype))
-
-    def _deter_step(self, layers: Layers, deter: Array, stoch: Array, action: Array) -> Array:
-        """One step of the recurrence from the previous state and a projected action."""
-        x = stoch.reshape(*stoch.shape[:-2], self.stoch * self.classes)
-        x = nn.silu(layers.norm("img_in_norm", layers.linear("img_in", x) + action))
-        gates = layers.linear("gru_deter", deter) + layers.linear("gru_x", x)
-        reset, cand, update = jnp.split(layers.norm("gru_norm", gates), 3, -1)
+        deter, stoch = state["deter"], state["stoch"]
+        action = self.project_action(action) if isinstance(action, Array) else action
+        x = self.img_in(stoch.reshape(*stoch.shape[:-2], -1), action)
+        # A GRU whose three gates come from one product under one layer norm.
+        reset, cand, update = jnp.split(self.gru(deter, x), 3, -1)
         cand = jnp.tanh(nn.sigmoid(reset) * cand)
-        update = nn.sigmoid(update - 1.0)
+        update = nn.sigmoid(update - 1.0)  # It starts out remembering.
         return update * cand + (1.0 - update) * deter
 
-    def _prior_logit(self, layers: Layers, deter: Array) -> Array:
-        """Prior log-probabilities `[..., S, C]` at a deterministic state."""
-        x = nn.silu(layers.norm("img_out_norm", layers.linear("img_out", deter)))
-        return self._unimix(layers.linear("img_stats", x))
+    def project_action(self, action: Array) -> Array | fast.Projected:
+        """The share of an action `[..., A]` in `img_in`, scaled into [-1, 1] elementwise."""
+        action = full(action)
+        action = action / jax.lax.stop_gradient(jnp.maximum(1.0, jnp.abs(action)))
+        return self.img_in.project(1, action)
 
-    def _unimix(self, logit: Array) -> Array:
-        return unimix(logit.reshape(*logit.shape[:-1], self.stoch, self.classes), self.unimix)
+    def project_embed(self, embed: Array) -> Array | fast.Projected:
+        """The share of an embedding `[..., E]` in `obs_out`."""
+        return self.obs_out.project(1, embed)
+
+    def prior(self, deter: Array) -> Array:
+        """Log-probabilities `[..., S, C]` of stoch at a deterministic state `[..., D]`."""
+        return self._logit(self.img_stats(self.img_out(deter)))
+
+    def posterior(self, deter: Array, embed: Array | fast.Projected) -> Array:
+        """Log-probabilities `[..., S, C]` of stoch that also know the observation."""
+        return self._logit(self.obs_stats(self.obs_out(deter, embed)))
+
+    def observe_step(self, initial: State, state: State, x: dict[str, Any]) -> tuple[State, Array]:
+        """The next posterior; where `is_first` is set, from the initial state without action."""
+        first = x["is_first"][..., None]
+        state = {
+            "deter": jnp.where(first, initial["deter"], state["deter"]),
+            "stoch": jnp.where(first[..., None], initial["stoch"], state["stoch"]),
+        }
+        deter = self.recur(state, x["action"])
+        logit = self.posterior(deter, x["embed"])
+        stoch = onehot_draw(logit, x["noise"]).astype(self.dtype)
+        return {"deter": deter, "stoch": stoch}, logit
+
+    def imagine_step(self, state: State, action: Array, noise: Array) -> State:
+        """The next state, its latent drawn from the prior."""
+        deter = self.recur(state, action)
+        logit = self.prior(deter)
+        stoch = onehot_draw(logit, noise).astype(self.dtype)
+        return {"deter": deter, "stoch": stoch, "logit": logit}
+
+    def _logit(self, logit: Array) -> Array:
+        c = self.config
+        return unimix(logit.reshape(*logit.shape[:-1], c.stoch, c.classes), c.unimix)
+
+
+def observe(
+    rssm: RSSM,
+    params: Params,
+    embed: Array,
+    prev_action: Array,
+    is_first: Array,
+    noise: Array,
+    carry: State | None = None,
+) -> tuple[State, Array]:
+    """Filters a sequence of observations.
+
+    Args:
+      rssm: the module.
+      params: its parameters.
+      embed: encoder outputs `[B, T, E]`.
+      prev_action: actions `[B, T, A]` that lead into each step.
+      is_first: `[B, T]` bool; there the state restarts from the initial one.
+      noise: Gumbel noise `[B, T, S, C]`, zeros for the mode.
+      carry: state before the first step, rows B; None restarts every row.
+
+    Returns:
+      Posterior states `[B, T, ...]` and prior logits `[B, T, S, C]`.
+    """
+    variables = fast.prepared(rssm, params, rssm.dtype)
+    bound = rssm.bind(variables)
+    initial = bound.initial()
+    if carry is None:
+        is_first = is_first.at[:, 0].set(True)
+        carry = initial
+    start = {
+        key: jnp.broadcast_to(carry[key], (len(embed), *carry[key].shape[1:]))
+        for key in ("deter", "stoch")
+    }
+    # Of the embedding and of the action only their products enter the loop.
+    xs = {
+        "is_first": is_first,
+        "action": bound.project_action(jnp.where(is_first[..., None], 0.0, prev_action)),
+        "embed": bound.project_embed(embed),
+        "noise": noise,
+    }
+
+    def step(weights: Any, state: State, x: Any) -> tuple[State, Array]:
+        variables, initial = weights
+        return rssm.apply(variables, initial, state, x, method="observe_step")  # type: ignore[return-value]
+
+    swap = lambda tree: jax.tree.map(lambda x: x.swapaxes(0, 1), tree)  # noqa: E731
+    states, logit = swap(fast.scan(step, (variables, initial), start, swap(xs)))
+    # Nothing recurs through the prior, so it is computed for all steps at once.
+    return {**states, "logit": logit}, bound.prior(states["deter"])
+
+
+def imagine(
+    rssm: RSSM, params: Params, start: State, policy: Policy, action_noise: Array, noise: Array
+) -> tuple[State, Array]:
+    """Rolls the prior forward under a policy.
+
+    Args:
+      rssm: the module.
+      params: its parameters.
+      start: states `[N, ...]`.
+      policy: maps a state and noise `[N, A]` to actions `[N, A]`.
+      action_noise: `[H + 1, N, A]`.
+      noise: Gumbel noise `[H, N, S, C]`, zeros for the mode.
+
+    Returns:
+      States `[H + 1, N, ...]`, the first being `start`, and the actions taken in them,
+      `[H + 1, N, A]`.
+    """
+    variables = fast.prepared(rssm, params, rssm.dtype)
+
+    def step(state: State, x: tuple[Array, Array]) -> tuple[State, tuple[State, Array]]:
+        action = policy(state, x[0])
+        after: Any = rssm.apply(variables, state, action, x[1], method="imagine_step")
+        return after, (state, action)
+
+    start = {key: start[key] for key in ("deter", "stoch", "logit")}
+    last, (states, action) = jax.lax.scan(step, start, (action_noise[:-1], noise))
+    states = jax.tree.map(lambda xs, x: jnp.concatenate([xs, x[None]]), states, last)
+    return states, jnp.concatenate([action, policy(last, action_noise[-1])[None]])
 
 
 def features(state: State) -> Array:
     """The heads' input: deter and flattened stoch, `[..., D + S * C]`."""
     stoch = state["stoch"]
-    flat = stoch.reshape(*stoch.shape[:-2], stoch.shape[-2] * stoch.shape[-1])
-    return jnp.concatenate([state["deter"], flat], -1)
+    return jnp.concatenate([state["deter"], stoch.reshape(*stoch.shape[:-2], -1)], -1)

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 from jax import lax
 
-from harmony_dreamerv3.nets.conv import one_by_one
+from harmony_dreamerv3.nets.fast.conv import one_by_one
 
 Array = jax.Array
 

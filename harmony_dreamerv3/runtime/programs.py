@@ -1,4 +1,4 @@
-"""What one program does for N members: map, gather their windows, derive their keys."""
+"""What one program does for N members: map, gather their windows."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from harmony_dreamerv3.runtime import device_replay
-
-# Draws other than those of updates; updates use the counts below 2**31.
-MODES = {"train": 2**31 + 1, "eval": 2**31 + 2, "report": 2**31 + 3}
 
 
 def each(function: Callable, size: int, mesh: Mesh) -> Callable:
@@ -50,11 +47,3 @@ def gather(stores: Sequence[Mapping[str, jax.Array]], index: Any, first: Any) ->
     """The batches `[N, B, T, ...]` of N stores; `index` and `first` are `[N, B, T]`."""
     batches = [device_replay.gather(store, index[n], first[n]) for n, store in enumerate(stores)]
     return jax.tree.map(lambda *xs: jnp.stack(xs), *batches)
-
-
-def fold(key: jax.Array, mode: str, counter: jax.Array) -> jax.Array:
-    """The key of one call: the member's key, the mode, and each number of the counter."""
-    key = jax.random.fold_in(key, MODES[mode])
-    for index in range(counter.shape[0]):
-        key = jax.random.fold_in(key, counter[index])
-    return key

@@ -17,9 +17,11 @@ from jax.sharding import PartitionSpec as P
 
 from embodied.core.errors import UserError
 from embodied.core.space import Space
+from harmony_dreamerv3 import prng
 from harmony_dreamerv3.agents import agent_class, openloop
 from harmony_dreamerv3.agents.base import TrainState
 from harmony_dreamerv3.config import Config
+from harmony_dreamerv3.nets.fast import plain
 from harmony_dreamerv3.runtime import device_replay, devices, programs, trees
 from harmony_dreamerv3.runtime.failures import Failures
 
@@ -176,7 +178,7 @@ class Runtime:
         else:
             arrays = batches
         batch = {k: np.stack([np.asarray(b[k]) for b in arrays]) for k in self.agent.batch_keys}
-        keys = jax.vmap(lambda key: programs.fold(key, "report", jnp.asarray(counter, jnp.uint32)))(
+        keys = jax.vmap(lambda key: prng.for_call(key, "report", jnp.asarray(counter, jnp.uint32)))(
             self.keys
         )
         out = jax.device_get(self._report(self.state, batch, keys))
@@ -241,13 +243,14 @@ class Runtime:
         self, params: Any, carry: Any, obs: Any, keys: Any, counter: Any, *, mode: str
     ) -> tuple[Any, Any]:
         def one(params: Any, carry: Any, obs: Any, key: Any) -> tuple[Any, Any]:
-            return self.agent.policy(params, carry, obs, programs.fold(key, mode, counter), mode)
+            return self.agent.policy(params, carry, obs, prng.for_call(key, mode, counter), mode)
 
         return self._each(one)(params, carry, obs, keys)
 
     # Helpers
 
     def _each(self, function: Callable) -> Callable:
+        function = function if self.agent.config.jax.fast else plain(function)
         return programs.each(function, self.size, self.mesh)
 
     def _name_metrics(self, batch: Any) -> None:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from harmony_dreamerv3 import normalize
 from harmony_dreamerv3.behavior import Trajectory, lambda_return
-from harmony_dreamerv3.nets.deferred import Layers
 
 RNG = np.random.default_rng(0)
 H, N, F = 3, 5, 20
@@ -72,13 +71,6 @@ def trajectory(discrete: bool) -> Trajectory:
     return Trajectory(*(jnp.asarray(x, jnp.float32) for x in fields))
 
 
-def played(agent, actor, traj):
-    """The trajectory with what its policy would have kept."""
-    layers = Layers(agent.behavior.policy_weights(actor), jnp.float32)
-    _, kept = agent.behavior.sample(layers, traj.feat[:-1], jnp.zeros((H, N, 3)))
-    return traj._replace(policy=kept)
-
-
 def state_of(agent):
     state = jax.jit(agent.init)(jax.random.key_data(jax.random.key(0)))
     # Zero-initialised outputs would hide mistakes.
@@ -103,7 +95,7 @@ def head(params, feat):
 
 def test_actor_loss_is_the_formula(discrete):
     agent, params = discrete
-    traj = played(agent, params["actor"], trajectory(True))
+    traj = trajectory(True)
     scale = normalize.ReturnScale(jnp.float32(-1), jnp.float32(4))
     loss, aux = agent.behavior.actor_loss(params["actor"], params["critic"], traj, scale)
     big = as64(traj)
@@ -132,9 +124,7 @@ def test_critic_loss_is_the_formula(discrete):
     traj = trajectory(True)
     slow = jax.tree.map(lambda x: 0.5 * x, params["critic"])
     returns = jnp.asarray(RNG.normal(size=(H, N)) * 5, jnp.float32)
-    loss = agent.behavior.critic_loss(
-        params["critic"], slow, traj.feat[:-1], returns, traj.weight[:-1]
-    )
+    loss = agent.behavior.critic_loss(params["critic"], slow, traj, returns)
     big = as64(traj)
     logits = head(as64(params["critic"]), big.feat[:-1])
     slow_logits = head(as64(slow), big.feat[:-1])
@@ -149,7 +139,7 @@ def test_critic_loss_is_the_formula(discrete):
 
 def test_gradients_of_the_actor_loss(discrete):
     agent, params = discrete
-    traj = played(agent, params["actor"], trajectory(True))
+    traj = trajectory(True)
     scale = normalize.ReturnScale(jnp.float32(-1), jnp.float32(4))
 
     def loss(critic, feat):
@@ -164,9 +154,8 @@ def test_gradients_of_the_actor_loss(discrete):
 def test_continuous_actor(discrete):
     agent = tiny.make_agent(discrete=False)
     params = state_of(agent)
-    traj = played(agent, params["actor"], trajectory(False))
-    layers = Layers(agent.behavior.policy_weights(params["actor"]), jnp.float32)
-    mean, std = agent.behavior.actor.output(layers, traj.feat)
+    traj = trajectory(False)
+    mean, std = agent.behavior.policy(params["actor"], traj.feat)
     raw = as64(params["actor"])
     hidden = ref.mlp(as64(traj.feat), raw["mlp"])
     np.testing.assert_allclose(

@@ -23,6 +23,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
 
+from harmony_dreamerv3.nets.fast.switch import is_plain
+
 Array = jax.Array
 PADDING = ((1, 1), (1, 1))  # "same" for even sizes
 
@@ -42,16 +44,17 @@ def one_by_one(function: Callable[[Array, Array], Array]) -> Callable[[Array, Ar
     return mapped
 
 
-@one_by_one
-def _down(x: Array, kernel: Array) -> Array:
+def _library_down(x: Array, kernel: Array) -> Array:
     dims = ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(x, kernel, (2, 2), PADDING, dimension_numbers=dims)
 
 
-@one_by_one
-def _up(x: Array, kernel: Array) -> Array:
+def _library_up(x: Array, kernel: Array) -> Array:
     dims = ("NHWC", "HWOI", "NHWC")
     return lax.conv_transpose(x, kernel, (2, 2), "SAME", dimension_numbers=dims)
+
+
+_down, _up = one_by_one(_library_down), one_by_one(_library_up)
 
 
 @one_by_one
@@ -67,7 +70,6 @@ def _flip(kernel: Array) -> Array:
     return kernel[::-1, ::-1]
 
 
-@jax.custom_vjp
 def downsample(x: Array, kernel: Array) -> Array:
     """Convolution of stride 2, "same" padding.
 
@@ -78,10 +80,9 @@ def downsample(x: Array, kernel: Array) -> Array:
     Returns:
       `[N, H / 2, W / 2, O]`.
     """
-    return _down(x, kernel)
+    return _library_down(x, kernel) if is_plain() else _downsample(x, kernel)
 
 
-@jax.custom_vjp
 def upsample(x: Array, kernel: Array) -> Array:
     """Transposed convolution of stride 2, "same" padding.
 
@@ -92,7 +93,10 @@ def upsample(x: Array, kernel: Array) -> Array:
     Returns:
       `[N, 2 H, 2 W, O]`.
     """
-    return _up(x, kernel)
+    return _library_up(x, kernel) if is_plain() else _upsample(x, kernel)
+
+
+_downsample, _upsample = jax.custom_vjp(_down), jax.custom_vjp(_up)
 
 
 def _down_fwd(x: Array, kernel: Array) -> tuple[Array, Any]:
@@ -113,5 +117,5 @@ def _up_bwd(saved: Any, dy: Array) -> tuple[Array, Array]:
     return _down(dy, _flip(kernel)), _flip(_kernel_gradient(dy, x))
 
 
-downsample.defvjp(_down_fwd, _down_bwd)
-upsample.defvjp(_up_fwd, _up_bwd)
+_downsample.defvjp(_down_fwd, _down_bwd)
+_upsample.defvjp(_up_fwd, _up_bwd)

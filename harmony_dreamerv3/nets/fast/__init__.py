@@ -1,0 +1,14 @@
+"""What exists for speed alone: loops, split products, convolutions, each with a plain twin.
+
+`plain(function)` is the function computed with the twins: `lax.scan`, products of whole inputs,
+the library's convolutions and their derivatives. Values and gradients are the same up to the order
+of sums (tests/harmony_dreamerv3/nets/fast), so that the plain version can be read, timed and
+trusted. `--jax.fast False` trains it.
+"""
+
+from harmony_dreamerv3.nets.fast.conv import downsample, upsample
+from harmony_dreamerv3.nets.fast.loop import scan
+from harmony_dreamerv3.nets.fast.pieces import Projected, prepared, product, project
+from harmony_dreamerv3.nets.fast.switch import plain
+
+__all__ = ["Projected", "downsample", "plain", "prepared", "product", "project", "scan", "upsample"]

@@ -1,0 +1,87 @@
+"""Products of a concatenated input, some of whose pieces are known before a loop begins.
+
+`concatenate([a, b]) @ kernel` is `a @ kernel[:A] + b @ kernel[A:]`. Where b is known for all steps,
+its share is one large product before the loop instead of a thin one in every step. The kernel is
+split before the loop, too (`prepared`): compilers would copy its pieces in every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from harmony_dreamerv3.nets.fast.switch import is_plain
+
+Array = jax.Array
+Variables = dict[str, Any]
+
+
+class Projected(NamedTuple):
+    """A piece of an input, already multiplied by its rows of the kernel."""
+
+    y: Array  # [..., O]
+
+
+def project(layer: nn.Module, kernel: Array, sizes: Sequence[int], index: int, x: Array) -> Any:
+    """Multiplies one piece of an input ahead of `product`; the plain twin leaves it as it is.
+
+    Args:
+      layer: to which the kernel belongs.
+      kernel: of the whole input, `[sum(sizes), O]`.
+      sizes: of all pieces.
+      index: which piece.
+      x: the piece, `[..., sizes[index]]`.
+    """
+    return x if is_plain() else Projected(x @ _rows(layer, kernel, sizes)[index])
+
+
+def product(layer: nn.Module, kernel: Array, sizes: Sequence[int], pieces: Sequence[Any]) -> Array:
+    """Multiplies an input that comes in pieces.
+
+    Args:
+      layer: to which the kernel belongs.
+      kernel: of the whole input, `[sum(sizes), O]`.
+      sizes: of the pieces.
+      pieces: `[..., sizes[i]]`, or what `project` made of them.
+
+    Returns:
+      `concatenate(pieces, -1) @ kernel`, `[..., O]`.
+    """
+    if is_plain() or len(pieces) == 1:
+        return jnp.concatenate(pieces, -1) @ kernel
+    rows = _rows(layer, kernel, sizes)
+    shares = [x.y if isinstance(x, Projected) else x @ rows[i] for i, x in enumerate(pieces)]
+    return sum(shares[1:], shares[0])
+
+
+def prepared(module: nn.Module, params: Any, dtype: Any) -> Variables:
+    """Variables of a module whose kernels are cast and split once, ahead of a loop.
+
+    Args:
+      module: called without arguments it uses all its layers.
+      params: its parameters.
+      dtype: of its products.
+    """
+
+    def cast(path: Any, x: Array) -> Array:
+        return x.astype(dtype) if path[-1].key == "kernel" else x
+
+    variables = {"params": jax.tree_util.tree_map_with_path(cast, params)}
+    if is_plain():
+        return variables
+    return {**variables, **module.apply(variables, mutable=["rows"])[1]}
+
+
+def _rows(layer: nn.Module, kernel: Array, sizes: Sequence[int]) -> tuple[Array, ...]:
+    """The rows of a kernel that belong to each piece, as `prepared` left them or split here."""
+    if layer.has_variable("rows", "kernel"):
+        return layer.get_variable("rows", "kernel")
+    rows = tuple(jnp.split(kernel, list(accumulate(sizes))[:-1]))
+    if layer.is_mutable_collection("rows"):
+        layer.put_variable("rows", "kernel", rows)
+    return rows

@@ -1,0 +1,43 @@
+"""Random keys: what every draw of a learner is for.
+
+A learner has one threefry key, `[2]` uint32, which never changes. A draw folds into it what it is
+for, and counts; so an update or an action draws the same whatever was drawn before it, and a
+resumed run draws what an uninterrupted one does. Counts of updates are below 2**31, purposes above.
+"""
+
+from __future__ import annotations
+
+import jax
+
+Array = jax.Array
+
+PURPOSES = {"init": 2**31, "train": 2**31 + 1, "eval": 2**31 + 2, "report": 2**31 + 3}
+
+
+def for_init(key: Array) -> Array:
+    """Keys `[3, 2]` of the first parameters: world model, actor, critic."""
+    return jax.random.split(jax.random.fold_in(key, PURPOSES["init"]), 3)
+
+
+def for_update(key: Array, updates: Array) -> Array:
+    """Keys `[2, 2]` of one update: posteriors, imagination.
+
+    Args:
+      key: of the learner.
+      updates: `[]`, how many were made before.
+    """
+    return jax.random.split(jax.random.fold_in(key, updates), 2)
+
+
+def for_call(key: Array, purpose: str, counter: Array) -> Array:
+    """The key of one call of the policy (`train`, `eval`) or of a report.
+
+    Args:
+      key: of the learner.
+      purpose: of `PURPOSES`.
+      counter: `[K]` uint32, whole numbers that name the call.
+    """
+    key = jax.random.fold_in(key, PURPOSES[purpose])
+    for index in range(counter.shape[0]):
+        key = jax.random.fold_in(key, counter[index])
+    return key
