@@ -10,22 +10,19 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import chex
 import jax
 import jax.numpy as jnp
 import optax
 
-from embodied.core.space import Space
-from harmony_dreamerv3 import loss_tasks, normalize, optim, prng
-from harmony_dreamerv3.agents import base, openloop
-from harmony_dreamerv3.balance import Balancer
-from harmony_dreamerv3.behavior import Behavior, Params, Trajectory
-from harmony_dreamerv3.config import Config
+from harmony_dreamerv3 import loss_tasks, normalize, prng
+from harmony_dreamerv3.agents import base
+from harmony_dreamerv3.agents.base import Batch, Params
+from harmony_dreamerv3.agents.dreamerv3_frame import Frame
+from harmony_dreamerv3.behavior import Trajectory
 from harmony_dreamerv3.nets.rssm import State, features
-from harmony_dreamerv3.world_model import Batch, WorldModel, check_keys
 
 Array = jax.Array
 sg = jax.lax.stop_gradient
@@ -42,77 +39,8 @@ class TrainState(base.TrainState):
 
 
 @dataclasses.dataclass(frozen=True)
-class Agent:
-    """Harmony DreamerV3 for given spaces; see `base.Agent` for what is not documented here.
-
-    Attributes:
-      config: the whole configuration; `config.agent` is that of this base.
-      obs_space: observation space.
-      act_space: `{'action': Space}`, discrete (one-hot) or continuous.
-      sampling: False replaces every random draw by its mode.
-    """
-
-    config: Config
-    obs_space: Mapping[str, Space]
-    act_space: Mapping[str, Space]
-    sampling: bool = True
-    stored_space: ClassVar[Mapping[str, Space]] = {}  # The replay keeps nothing of the policy.
-
-    def __post_init__(self) -> None:
-        check_keys(self.obs_space, self.config.agent)
-        _ = self.balancer  # wrong options fail here, not while tracing
-
-    @functools.cached_property
-    def wm(self) -> WorldModel:
-        """Encoder, recurrent state-space model, decoder, reward and continue head."""
-        return WorldModel(self.config.agent, self.obs_space, self.actions, self.dtype)
-
-    @functools.cached_property
-    def behavior(self) -> Behavior:
-        """Actor and critic."""
-        discrete = self.act_space["action"].discrete
-        return Behavior(self.config.agent, self.actions, discrete, self.dtype)
-
-    @functools.cached_property
-    def balancer(self) -> Balancer:
-        """Weighs the losses of the world model; HarmonyDream's learns one scalar for each task."""
-        scales = dataclasses.asdict(self.config.agent.loss_scales)
-        losses = loss_tasks.describe(self.wm.images, self.wm.vectors, scales)
-        return loss_tasks.make_balancer(self.config.balance, losses)
-
-    @functools.cached_property
-    def optimizers(self) -> dict[str, optax.GradientTransformationExtraArgs]:
-        """Clipping by global norm and Adam, for each of model (with balance), actor, critic."""
-        c = self.config.agent
-        configs = {"model": c.model_opt, "actor": c.actor_opt, "critic": c.critic_opt}
-        chains = {name: optim.make(config) for name, config in configs.items()}
-        return {**chains, "model": loss_tasks.with_balance(chains["model"], self.config.balance)}
-
-    @functools.cached_property
-    def dtype(self) -> Any:
-        """Dtype of the computation."""
-        return jnp.dtype(self.config.jax.precision)
-
-    @functools.cached_property
-    def param_dtype(self) -> Any:
-        """Dtype of parameters, losses and optimizer: float32, or float64 when computing so."""
-        return jnp.promote_types(self.dtype, jnp.float32)
-
-    @property
-    def actions(self) -> int:
-        """Size A of the action vector."""
-        return self.act_space["action"].shape[0]
-
-    @functools.cached_property
-    def obs_keys(self) -> tuple[str, ...]:
-        """Keys of observations that the policy reads."""
-        return (*self.wm.encoder.cnn_keys, *self.wm.encoder.mlp_keys, "is_first")
-
-    @functools.cached_property
-    def batch_keys(self) -> tuple[str, ...]:
-        """Keys of windows that an update reads."""
-        keys = (*self.obs_keys, *self.wm.images, *self.wm.vectors)
-        return tuple(dict.fromkeys((*keys, "reward", "is_terminal", "action")))
+class Agent(Frame):
+    """Harmony DreamerV3 for given spaces."""
 
     def init(self, key: Array) -> TrainState:
         """Draws a fresh state; `key` `[2]` uint32 is that of all its draws."""
@@ -126,7 +54,11 @@ class Agent:
             "critic": self.behavior.critic.init(k_critic, feat)["params"],
         }
         params = jax.tree.map(lambda x: x.astype(self.param_dtype), params)
-        trained = {"model": _model(params), "actor": params["actor"], "critic": params["critic"]}
+        trained = {
+            "model": self.model_params(params),
+            "actor": params["actor"],
+            "critic": params["critic"],
+        }
         return TrainState(
             params=params,
             opt={name: self.optimizers[name].init(part) for name, part in trained.items()},
@@ -140,21 +72,6 @@ class Agent:
 
     # Acting
 
-    def policy_params(self, state: TrainState) -> Params:
-        """What acting needs of a state."""
-        model = state.params["world_model"]
-        model = {name: model[name] for name in ("encoder", "rssm")}
-        return {"world_model": model, "actor": state.params["actor"]}
-
-    def initial_carry(self, rows: int) -> State:
-        """The policy's memory before the first observation, for `rows` environments."""
-        c = self.config.agent.rssm
-        return {
-            "deter": jnp.zeros((rows, c.deter), self.dtype),
-            "stoch": jnp.zeros((rows, c.stoch, c.classes), self.dtype),
-            "action": jnp.zeros((rows, self.actions), self.param_dtype),
-        }
-
     def policy(
         self, params: Params, carry: State, obs: Batch, key: Array, mode: str
     ) -> tuple[State, Array]:
@@ -167,18 +84,13 @@ class Agent:
         latent = {k: carry[k] for k in ("deter", "stoch")}
         post, _, _ = self.wm.observe(
             params["world_model"], window, carry["action"][:, None],
-            self._latent_noise(k_latent, (rows, 1)), latent,
+            self.latent_noise(k_latent, (rows, 1)), latent,
         )  # fmt: skip
         latent = {k: post[k][:, 0] for k in latent}
-        noise = self._action_noise(k_action, (rows,))
+        noise = self.action_noise(k_action, (rows,))
         action = self.behavior.sample(params["actor"], features(latent), noise)
         chex.assert_shape(action, (rows, self.actions))
         return {**latent, "action": action}, action
-
-    def stored(self, carry: State) -> dict[str, Array]:
-        """Nothing."""
-        del carry
-        return {}
 
     # Learning
 
@@ -214,10 +126,11 @@ class Agent:
         lead = batch["is_first"].shape
         chex.assert_tree_shape_prefix({k: batch[k] for k in self.batch_keys}, lead)
         chex.assert_shape(batch["action"], (*lead, self.actions))
-        noise, params = self._latent_noise(key, lead), _model(state.params)
+        noise, params = self.latent_noise(key, lead), self.model_params(state.params)
         grad = jax.value_and_grad(self.model_loss, has_aux=True)
         (loss, aux), grads = grad(params, state, batch, noise)
         means = {name: x.mean() for name, x in aux["losses"].items()}
+        # Clipped and through Adam, unless a loss or the gradient is not finite.
         params, new, norm = base.step(
             state, "model", self.optimizers["model"], params, grads, loss, *means.values()
         )
@@ -279,7 +192,8 @@ class Agent:
         critic, new, critic_norm = base.step(
             new, "critic", self.optimizers["critic"], critic, grads, critic_loss
         )
-        # The slow critic is copied at the first update and follows slowly after that.
+        # The slow critic, to whose predictions the critic is held in its loss, is a copy at first
+        # and follows slowly after that.
         mix = jnp.where(state.updates == 0, 1.0, self.config.agent.slow_critic_fraction)
         mix = mix.astype(self.param_dtype)
         slow = jax.tree.map(lambda s, p: mix * p + (1 - mix) * s, state.slow_critic, critic)
@@ -320,8 +234,8 @@ class Agent:
         states, action = self.wm.imagine(
             world_model, start,
             lambda state, noise: self.behavior.sample(actor, features(state), noise),
-            self._action_noise(k_action, (c.imag_horizon + 1, rows)),
-            self._latent_noise(k_latent, (c.imag_horizon, rows)),
+            self.action_noise(k_action, (c.imag_horizon + 1, rows)),
+            self.latent_noise(k_latent, (c.imag_horizon, rows)),
         )  # fmt: skip
         feat = features(states)
         reward, cont = self.wm.predict(world_model, feat[1:])
@@ -333,25 +247,3 @@ class Agent:
         gamma = self.behavior.discount
         weight = jnp.cumprod(gamma * cont, 0) / gamma
         return Trajectory(feat, action, reward, cont, weight, states)
-
-    def report(self, state: TrainState, batch: Batch, key: Array) -> dict[str, Any]:
-        """Open-loop predictions of a batch beside the truth."""
-        return openloop.report(self, state, batch, key)
-
-    def _latent_noise(self, key: Array, lead: tuple[int, ...]) -> Array:
-        """Gumbel noise `[*lead, S, C]`, or zeros for the mode."""
-        shape = (*lead, self.config.agent.rssm.stoch, self.config.agent.rssm.classes)
-        if not self.sampling:
-            return jnp.zeros(shape, self.param_dtype)
-        return jax.random.gumbel(key, shape, self.param_dtype)
-
-    def _action_noise(self, key: Array, lead: tuple[int, ...]) -> Array:
-        """Noise `[*lead, A]` of the policy's draws, or zeros for the mode."""
-        if not self.sampling:
-            return jnp.zeros((*lead, self.actions), self.param_dtype)
-        return self.behavior.noise(key, lead, self.param_dtype)
-
-
-def _model(params: Params) -> Params:
-    """What the optimizer `model` trains."""
-    return {name: params[name] for name in ("world_model", "balance")}

@@ -13,7 +13,7 @@ from harmony_dreamerv3.nets.layers import full, run
 from harmony_dreamerv3.nets.rssm import State, features
 
 if TYPE_CHECKING:
-    from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
+    from harmony_dreamerv3.agents.dreamerv3_frame import Frame
 
 Array = jax.Array
 
@@ -22,7 +22,7 @@ OBSERVED = 5  # steps seen before the model predicts open loop
 
 
 def open_loop(
-    agent: Agent, model: Any, batch: dict[str, Array], key: Array, observed: int
+    agent: Frame, model: Any, batch: dict[str, Array], key: Array, observed: int
 ) -> tuple[State, Array]:
     """Observes the first steps of windows, then predicts the rest from the actions alone.
 
@@ -56,9 +56,7 @@ def open_loop(
     return joined, features(joined)
 
 
-def report(
-    agent: Agent, state: TrainState, batch: Mapping[str, Array], key: Array
-) -> dict[str, Any]:
+def report(agent: Frame, state: Any, batch: Mapping[str, Array], key: Array) -> dict[str, Any]:
     """Heavy metrics of one batch.
 
     Args:

@@ -1,8 +1,5 @@
 """Members mapped, and the keys of their draws."""
 
-import itertools
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -28,12 +25,3 @@ def test_windows_of_all_members_are_stacked():
     batch = programs.gather(stores, index, first)
     np.testing.assert_array_equal(batch["x"], [[[0, 1]], [[12, 13]]])
     np.testing.assert_array_equal(batch["is_first"], first)
-
-
-def test_every_mode_and_counter_has_a_key_of_its_own():
-    key = jax.random.key_data(jax.random.key(0))
-    counters = [jnp.array(c, jnp.uint32) for c in ([0], [1], [0, 1], [1, 0])]
-    keys = [programs.fold(key, m, c) for m, c in itertools.product(programs.MODES, counters)]
-    assert len({tuple(np.asarray(k).tolist()) for k in keys}) == len(keys)
-    again = programs.fold(key, "eval", counters[2])
-    np.testing.assert_array_equal(again, programs.fold(key, "eval", counters[2]))
