@@ -65,7 +65,8 @@ def train_eval(
     root = root or (logdirs[0] if len(logdirs) == 1 else logdirs[0].parent)
     if logdirs != [root] and any(folder.parent != root for folder in logdirs):
         raise UserError(f"the folders of a population must lie in one folder, got {logdirs}")
-    check_capacity(run, batch_length)  # Before the folder is anybody's.
+    if not all((folder / CONFIG).exists() for folder in logdirs):
+        check_capacity(run, batch_length)  # Before a folder is anybody's.
     setup = Setup(
         learner, make_env, make_eval_env, logdirs, root, seeds, run, batch_size, batch_length
     )
