@@ -90,7 +90,10 @@ def compare(actual: Any, expected: Any, tolerance: float) -> None:
 
 
 @pytest.mark.parametrize("discrete", [True, False])
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("float64", 1e-9)])
+@pytest.mark.parametrize(
+    ("precision", "tolerance"),
+    [pytest.param("float32", 1e-4, marks=pytest.mark.slow), ("float64", 1e-9)],
+)
 def test_update_equals_the_plain_one(discrete: bool, precision: str, tolerance: float) -> None:
     with jax.enable_x64(precision == "float64"):
         agent, batch = make_agent(precision, discrete), make_batch()

@@ -75,7 +75,9 @@ def test_vmap_over_learners_is_a_loop(name):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), *moments)
 
 
-@pytest.mark.parametrize("name", ["vectors", "pro", "residual"])
+@pytest.mark.parametrize(
+    "name", ["vectors", "pro", pytest.param("residual", marks=pytest.mark.slow)]
+)
 def test_a_loss_that_is_not_finite_freezes_the_learner(name):
     _, init, step, batch = prepared(name)
     state, _, _ = step(init(KEYS[0]), batch)
