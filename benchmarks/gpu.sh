@@ -26,7 +26,7 @@ while [[ $# -gt 0 ]]; do
 done
 end=$((SECONDS + minutes * 60 - 15)) # The rest is for packing up.
 mkdir -p "$out" "$runs"
-touch "$out/done.txt"
+[[ -e $out/done.txt ]] || : >"$out/done.txt"
 
 platform=gpu kills=10 learners=(1 2 5 8)
 precisions=(highest tensorfloat32 bfloat16)

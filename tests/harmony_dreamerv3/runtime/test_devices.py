@@ -54,7 +54,7 @@ def train(seeds, population, data):
     shards = {shard.data.shape for shard in kernel.addressable_shards}
     assert {shape[0] for shape in shards} == {len(seeds) // population}, shards
     if data == 1 and population > 1:  # Members have nothing to say but metrics and `finite`.
-        batch = {k: np.stack([b[k] for b in batches]) for k in runtime._batch_keys}
+        batch = {k: np.stack([b[k] for b in batches]) for k in runtime.agent.batch_keys}
         text = runtime._train.lower(runtime.state, runtime._share(batch)).compile().as_text()
         words = ("all-reduce", "all-gather", "all-to-all", "collective-permute")
         said = [line for line in text.splitlines() if any(f" {word}(" in line for word in words)]
