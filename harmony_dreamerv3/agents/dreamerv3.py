@@ -2,8 +2,8 @@
 
 The world model turns observations into latent states and learns to predict the next state, the
 observation, the reward and the end of the episode. Actor and critic learn from trajectories that
-the world model imagines; real steps serve only to train the world model. Modules and formulas:
-world_model.py, behavior.py and nets/. Everything here is a pure function of a frozen TrainState.
+the world model imagines; real steps train the world model, and imagination starts from them.
+Modules and formulas: world_model.py, behavior.py, nets/. All is pure, over a frozen TrainState.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Agent(Frame):
         Args:
           state: before the update.
           batch: windows `[B, T, ...]` of observations, reward, is_first, is_terminal, and action
-            (the one taken after each observation).
+            (the one taken after each observation; the model shifts it to the next step).
 
         Returns:
           The state after, no outputs for the replay, and scalar metrics. From the first part on
@@ -110,7 +110,7 @@ class Agent(Frame):
         k_model, k_behavior = prng.for_update(state.key, state.updates)
         new, post, model_metrics = self.train_model(state, batch, k_model)
         # Every step of every window starts a trajectory: N = B * T. The starts are posteriors that
-        # the model computed before its update (to observe again would cost as much as the update);
+        # the model computed before its update (to observe again would cost another forward pass);
         # what follows them is imagined by the model after it.
         start, is_terminal = jax.tree.map(
             lambda x: x.reshape(-1, *x.shape[2:]), (post, batch["is_terminal"])
@@ -130,7 +130,7 @@ class Agent(Frame):
         grad = jax.value_and_grad(self.model_loss, has_aux=True)
         (loss, aux), grads = grad(params, state, batch, noise)
         means = {name: x.mean() for name, x in aux["losses"].items()}
-        # Clipped and through Adam, unless a loss or the gradient is not finite.
+        # Clipped and through Adam; parameters stay as they are unless all of these are finite.
         params, new, norm = base.step(
             state, "model", self.optimizers["model"], params, grads, loss, *means.values()
         )
@@ -156,14 +156,14 @@ class Agent(Frame):
           Scalar total, and `losses` `[B, T]`, `balance` state after, `metrics`, and what
           `WorldModel.losses` returns.
         """
-        # Reconstruction of each observation, reward, continue, and twice the KL between posterior
-        # and prior: dyn trains the prior, with the posterior held; rep trains the posterior.
+        # Reconstruction of each observation, reward, continue, and the KL between posterior and
+        # prior as two losses: dyn with the posterior held, rep with the prior held.
         losses, aux = self.wm.losses(params["world_model"], batch, noise)
         # A balancer's state follows the losses without gradient; `balance` parameters are trained
-        # with the world model, since harmonized weights minimise the same total (Eq. 5).
+        # with the world model, since both minimise the same total (HarmonyDream Eq. 5).
         extra: tuple[Any, ...] = ()
         if self.balancer.needs_task_grads:
-            model = state.params["world_model"]
+            model = state.params["world_model"]  # Not differentiated here.
 
             def losses_by(shared: Params) -> dict[str, Array]:
                 return self.wm.losses({**model, **shared}, batch, noise)[0]
@@ -215,7 +215,7 @@ class Agent(Frame):
         """Imagination and actor loss as a function of the actor's parameters.
 
         Returns:
-          Scalar loss; `traj` without gradient, and what `Behavior.actor_loss` returns.
+          Scalar loss; `traj` and `returns` `[H, N]` without gradient, `scale` after, `metrics`.
         """
         traj = self.imagine(state.params["world_model"], actor, start, is_terminal, key)
         critic, scale = state.params["critic"], state.return_scale
@@ -238,7 +238,7 @@ class Agent(Frame):
             self.latent_noise(k_latent, (c.imag_horizon, rows)),
         )  # fmt: skip
         feat = features(states)
-        reward, cont = self.wm.predict(world_model, feat[1:])
+        reward, cont = self.wm.predict(world_model, feat[1:])  # `cont` is a probability.
         # Whether the episode goes on at the start is known; of later states it is predicted.
         first = 1.0 - is_terminal.astype(cont.dtype)
         cont = jnp.concatenate([first[None], (cont > 0.5).astype(cont.dtype)])
