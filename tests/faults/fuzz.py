@@ -21,7 +21,13 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE)]
 
 with atheris.instrument_imports(
-    include=["embodied", "ruamel.yaml", "harmony_dreamerv3.config", "harmony_dreamerv3.interop"]
+    include=[
+        "embodied",
+        "scores",
+        "ruamel.yaml",
+        "harmony_dreamerv3.config",
+        "harmony_dreamerv3.interop",
+    ]
 ):
     import targets
 
