@@ -19,13 +19,9 @@ ALLOWED = {
     "world_model": {"config", "nets"},
     "behavior": {"config", "nets", "normalize"},
     "loss_tasks": {"config", "balance", "optim"},
-    "laprop": {"config"},
-    "moving_norm": {"config"},
-    "optim_v2": {"config"},
-    "networks_v2": {"config", "nets", "world_model"},
     "agents": {
         "config", "nets", "world_model", "behavior", "loss_tasks", "balance", "normalize", "optim",
-        "optim_v2", "networks_v2", "laprop", "moving_norm", "prng",
+        "prng",
     },
 }  # fmt: skip
 

@@ -16,11 +16,11 @@ import jax.numpy as jnp
 
 from embodied.core.space import Space
 from harmony_dreamerv3.agents.base import Batch
+from harmony_dreamerv3.agents.networks_v2 import Networks
 from harmony_dreamerv3.config import Config
 from harmony_dreamerv3.config.dreamerv2 import AgentConfig
 from harmony_dreamerv3.nets.prototypes import shift
 from harmony_dreamerv3.nets.rssm_v2 import State
-from harmony_dreamerv3.networks_v2 import Networks
 
 Array = jax.Array
 

@@ -13,8 +13,8 @@ import optax
 
 from embodied.core.errors import UserError
 from embodied.core.space import Space
-from harmony_dreamerv3 import loss_tasks, optim_v2
-from harmony_dreamerv3.agents import base, openloop_v2
+from harmony_dreamerv3 import loss_tasks
+from harmony_dreamerv3.agents import base, openloop_v2, optim_v2
 from harmony_dreamerv3.agents.base import Batch, Params
 from harmony_dreamerv3.agents.dreamerv2_data import Data
 from harmony_dreamerv3.balance import Balancer

@@ -17,11 +17,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from harmony_dreamerv3 import loss_tasks, moving_norm
-from harmony_dreamerv3.agents import base, report_2025
+from harmony_dreamerv3 import loss_tasks
+from harmony_dreamerv3.agents import base, moving_norm, report_2025
 from harmony_dreamerv3.agents.acting_2025 import Acting, Draws
+from harmony_dreamerv3.agents.moving_norm import NormState
 from harmony_dreamerv3.behavior import lambda_return
-from harmony_dreamerv3.moving_norm import NormState
 from harmony_dreamerv3.nets import symexp_twohot as twohot
 from harmony_dreamerv3.nets.block_rssm import State, features, imagine, observe
 from harmony_dreamerv3.nets.decoder import image_loss

@@ -14,10 +14,11 @@ import optax
 
 from embodied.core.errors import UserError
 from embodied.core.space import Space
-from harmony_dreamerv3 import laprop, loss_tasks, moving_norm
+from harmony_dreamerv3 import loss_tasks
+from harmony_dreamerv3.agents import laprop, moving_norm
+from harmony_dreamerv3.agents.moving_norm import NormState
 from harmony_dreamerv3.balance import Balancer
 from harmony_dreamerv3.config import Config
-from harmony_dreamerv3.moving_norm import NormState
 from harmony_dreamerv3.nets import symexp_twohot
 from harmony_dreamerv3.nets.block_rssm import BlockRSSM, State
 from harmony_dreamerv3.nets.layers import run

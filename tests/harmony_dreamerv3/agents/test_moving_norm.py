@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import pytest
 
-from harmony_dreamerv3 import moving_norm
+from harmony_dreamerv3.agents import moving_norm
 from harmony_dreamerv3.config.dreamerv3_2025 import NormConfig
 
 

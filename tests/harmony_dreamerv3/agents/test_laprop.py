@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from harmony_dreamerv3 import laprop
+from harmony_dreamerv3.agents import laprop
 from harmony_dreamerv3.config.dreamerv3_2025 import LaPropConfig
 
 PLAIN = {

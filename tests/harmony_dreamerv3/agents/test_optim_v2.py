@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from harmony_dreamerv3 import optim_v2
+from harmony_dreamerv3.agents import optim_v2
 from harmony_dreamerv3.config.dreamerv2 import OptConfig
 
 RATE, EPS, DECAY = 0.1, 1e-2, 0.3
