@@ -40,8 +40,8 @@ class Comparison:
       a, b: names.
       rows: games that both have scores for.
       improvement: probability that a run of b beats one of a on the same game.
-      aggregates: b - a for each human-normalised aggregate, over the rated games of both; empty
-        without such games.
+      aggregates: b - a for each normalised aggregate, over the games of both that have references;
+        empty without such games.
       verdict: 'better', 'worse' or 'undecided': whether `improvement` is off 1/2.
       notes: what a reader must know.
     """
@@ -60,13 +60,21 @@ class Comparison:
         return "worse" in [self.verdict, *(row.verdict for row in self.rows)]
 
 
-def compare(a: Column, b: Column, test: str = "welch", resamples: int = RESAMPLES) -> Comparison:
+def compare(
+    a: Column,
+    b: Column,
+    test: str = "welch",
+    resamples: int = RESAMPLES,
+    references: Mapping[str, tuple[float, float]] | None = None,
+) -> Comparison:
     """Compares column b with column a, the baseline.
 
     Args:
       a, b: what `protocol.columns` returned for both at once, so that they share their budgets.
       test: of `significance.TESTS`.
       resamples: bootstrap resamples behind the intervals over all games.
+      references: random and reference score of each game, for aggregates of other games than
+        those of Atari 100K.
 
     Raises:
       UserError: they have no game in common.
@@ -91,14 +99,19 @@ def compare(a: Column, b: Column, test: str = "welch", resamples: int = RESAMPLE
     several = all(max(row.seeds[side] for row in rows) > 1 for side in (0, 1))
     sure = several and (better.low > 0.5 or better.high < 0.5)
     changes = {}
-    rated = [game for game in common if game in games.atari100k()]
+    rated = [game for game in common if game in (references or games.atari100k())]
     if rated:
-        x, y = (games.normalised(rated, column.select(rated)) for column in (a, b))
+        x, y = (games.normalised(rated, column.select(rated), references) for column in (a, b))
         changes = stats.aggregate_differences(x, y, resamples)
         if published:  # Made of single runs, which a published mean does not tell.
             changes |= {"iqm": Estimate(np.nan), "optimality_gap": Estimate(np.nan)}
     verdict = _verdict(better.value - 0.5, sure)
-    return Comparison(a.name, b.name, rows, better, changes, verdict, _notes(a, b, rows, test))
+    notes = _notes(a, b, rows, test)
+    if references:
+        scales = [(game, *references[game]) for game in rated]
+        scale = "; ".join(f"{game} {low:g}, {high:g}" for game, low, high in scales)
+        notes.append(f"Aggregates: 0 = random, 1 = reference ({scale or 'no game has any'}).")
+    return Comparison(a.name, b.name, rows, better, changes, verdict, notes)
 
 
 def _verdict(change: float, sure: bool | np.bool_) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from scores.names import data
+from embodied.core.errors import UserError
+from scores.names import data, normalise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,15 +73,40 @@ def span(game: str) -> float:
     return human - random
 
 
-def normalised(games: Sequence[str], scores: np.ndarray) -> np.ndarray:
-    """Human-normalises scores: (score - random) / (human - random).
+def normalised(
+    games: Sequence[str], scores: np.ndarray, known: Mapping[str, tuple[float, float]] | None = None
+) -> np.ndarray:
+    """Normalises scores: (score - random) / (reference - random).
 
     Args:
-      games: T canonical names; those without human score give NaN.
+      games: T canonical names; those without reference give NaN.
       scores: `[..., T]` raw scores.
+      known: random and reference score of each game; without it those of random play and humans.
 
     Returns:
-      `[..., T]` float64, 0 = random, 1 = human.
+      `[..., T]` float64, 0 = random, 1 = reference.
     """
-    random, human = np.array([references(game) for game in games], np.float64).reshape(-1, 2).T
-    return (np.asarray(scores, np.float64) - random) / (human - random)
+    pairs = [known[game] if known else references(game) for game in games]
+    random, reference = np.array(pairs, np.float64).reshape(-1, 2).T
+    return (np.asarray(scores, np.float64) - random) / (reference - random)
+
+
+def read_references(path: Path) -> Mapping[str, tuple[float, float]]:
+    """Reads scores that a game's are normalised by: JSON of `{game: [random, reference]}`.
+
+    Raises:
+      UserError: the file cannot be read, or a pair is not two different finite numbers.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot read references: {error}") from error
+    if not isinstance(content, dict) or not content:
+        raise UserError(f"{path}: expected JSON of {{game: [random, reference]}}")
+    for game, pair in content.items():
+        numbers = isinstance(pair, list) and all(type(value) in (int, float) for value in pair)
+        if not (numbers and len(pair) == 2 and np.isfinite(pair).all() and pair[0] != pair[1]):
+            raise UserError(
+                f"{path}: {game}: expected [random, reference], two different numbers, got {pair!r}"
+            )
+    return {normalise(game): (float(low), float(high)) for game, (low, high) in content.items()}

@@ -144,7 +144,8 @@ def run_diff(args: argparse.Namespace) -> int:
     _check(args.forest)
     pair, problems = load.load_pair([args.a, args.b], *_settings(args))
     before, after = _columns(args, pair, args.protocol)
-    comparison = compare.compare(before, after, args.test, args.resamples)
+    references = games.read_references(args.references) if args.references else None
+    comparison = compare.compare(before, after, args.test, args.resamples, references)
     keys, faults = configs.differences(*pair)
     problems += faults
     records = compare.records(comparison)

@@ -85,6 +85,17 @@ def test_tasks_without_human_scores_are_compared_too(write_run):
     assert found.aggregates == {}
 
 
+def test_references_give_aggregates_outside_atari(columns):
+    before = {"toy easy": around(2, 0), "toy hard": around(10, 0)}
+    after = {"toy easy": around(3, 0), "toy hard": around(15, 0)}
+    scales = {"toy easy": (1.0, 5.0), "toy hard": (0.0, 20.0)}
+    change = compare.compare(*columns(before, after), references=scales)
+    # One of 4 points, and five of 20: a quarter each.
+    assert change.aggregates["mean"].value == pytest.approx(0.25)
+    assert "toy easy 1, 5" in change.notes[-1]
+    assert not compare.compare(*columns(before, after)).aggregates
+
+
 def test_grid_and_records(columns):
     found = compare.compare(*columns({"pong": around(-10)}, {"pong": around(10)}))
     text = grid.text(compare.grid(found))

@@ -1,7 +1,9 @@
 """The published columns and the human scale."""
 
 import numpy as np
+import pytest
 
+from embodied.core.errors import UserError
 from scores import games
 
 
@@ -19,3 +21,20 @@ def test_normalised_is_0_for_random_1_for_human_nan_elsewhere():
     found = games.normalised(["pong", "catch"], scores)
     np.testing.assert_allclose(found[:, 0], [0, 1, 0.5])
     assert np.isnan(found[:, 1]).all()
+
+
+def test_references_are_read_from_a_file(tmp_path):
+    path = tmp_path / "references.json"
+    path.write_text('{"minatar_breakout": [0.5, 3]}')
+    known = games.read_references(path)
+    assert games.normalised(list(known), np.array([1.75]), known) == [0.5]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"a": [1]}', '{"a": [1, 1]}', '{"a": [0, NaN]}', '{"a": ["0", 1]}']
+)
+def test_references_that_say_nothing_are_refused(tmp_path, text):
+    path = tmp_path / "references.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"references\.json: "):
+        games.read_references(path)
