@@ -199,9 +199,10 @@ def make_jobs(args: argparse.Namespace) -> list[Job]:
         raise UserError(f"sweep sets --{taken[0]} for each job; use --tasks, --methods, --seeds")
     if FOLDER in args.methods:
         raise UserError(f"a method cannot be named {FOLDER!r}: its folder is that of the plan")
+    labels = {method: config.label_of(args.configs, method, flags) for method in args.methods}
     made = {
-        method: config.make([*args.configs, method], {**flags, "label": method})
-        for method in args.methods
+        method: config.make([*args.configs, method], {**flags, "label": label})
+        for method, label in labels.items()
     }
     groups = [tuple(args.seeds)] if args.population else [(seed,) for seed in args.seeds]
     jobs = []
@@ -209,7 +210,7 @@ def make_jobs(args: argparse.Namespace) -> list[Job]:
         numbers = map(str, seeds)
         arguments = (
             "-m", "harmony_dreamerv3", "train", "--configs", *args.configs, method,
-            "--task", task, "--label", method,
+            "--task", task, "--label", labels[method],
             *(["--seeds"] if args.population else ["--seed"]), *numbers, *args.flags,
         )  # fmt: skip
         devices = made[method].jax.population_devices * made[method].jax.data_devices

@@ -88,11 +88,19 @@ def make(names: Sequence[str] = (), flags: Mapping[str, Any] | None = None) -> C
     base = str(flags.get("base", stated[-1] if stated else bases.DEFAULT))
     flat = defaults(every, base)
     config = build(lay(flat, base, [*layers, ("flag", flags)]))
+    own_label = {"label", "method"} & set(flags)
+    if not own_label:
+        config = dataclasses.replace(config, label=labels.of(config, config.label, every))
     if labels.fits(config, config.label, every, flat):
         return config
-    if {"label", "method"} & set(flags):
+    if own_label:
         raise labels.refuse(config)
     return dataclasses.replace(config, label="")  # Of a block that does not run as it stands.
+
+
+def label_of(names: Sequence[str], name: str, flags: Mapping[str, Any]) -> str:
+    """The label of a run with blocks `names`, `name` the last, and flags: that of this block."""
+    return labels.of(make([*names, name], flags), name, collect([*names, name])[0])
 
 
 def lay(flat: Flat, base: str, layers: Iterable[tuple[str, Mapping[str, Any]]]) -> Flat:

@@ -19,10 +19,39 @@ def derive(config: Config) -> str:
     if balance.method == "fixed" and not balance.weights:
         return config.base
     weights = "".join(f"-{task}{weight:g}" for task, weight in balance.weights.items())
-    name = f"{balance.method.replace(':', '.')}{weights}"
-    if config.base == bases.DEFAULT:
-        return name
-    return f"{name}_{config.base.removeprefix('dreamer').removeprefix('v3_')}"
+    return f"{balance.method.replace(':', '.')}{weights}{_suffix(config.base)}"
+
+
+def _suffix(base: str) -> str:
+    return "" if base == bases.DEFAULT else f"_{base.removeprefix('dreamer').removeprefix('v3_')}"
+
+
+def of(config: Config, name: str, every: Mapping[str, Any]) -> str:
+    """The label that a block gives: its name, on other bases than the default `harmony_v2`, …
+
+    Args:
+      config: what runs.
+      name: the block's.
+      every: the blocks.
+    """
+    block = every.get(name, {})
+    general = "base" not in block and _whole(_content(block))
+    return name + (_suffix(config.base) if general else "")
+
+
+def _content(block: Mapping[str, Any]) -> Flat:
+    return {key: value for key, value in flatten(block).items() if key not in NAMING}
+
+
+def _about(block: Flat) -> Flat:
+    """The keys of a block that choose the method."""
+    return {k: v for k, v in block.items() if k == "harmony" or k.startswith("balance.")}
+
+
+def _whole(block: Flat) -> bool:
+    """Whether a block is about nothing but the method, so that it must say all of it."""
+    about = _about(block)
+    return bool(about) and set(block) <= {*about, "base"}
 
 
 def fits(config: Config, label: str, every: Mapping[str, Any], defaults: Flat) -> bool:
@@ -39,16 +68,19 @@ def fits(config: Config, label: str, every: Mapping[str, Any], defaults: Flat) -
     if label in bases.MODULES and label not in every:
         return False
     runs = (config.balance.method, dict(config.balance.weights))
-    if label not in every:
+    # `wr10_v2` is the block wr10 on the base dreamerv2.
+    stems = (label.removesuffix(_suffix(base)) for base in bases.MODULES if _suffix(base))
+    name = next((stem for stem in [label, *stems] if stem in every), None)
+    if name is None:
         return label not in METHODS or runs == (label, {})
-    block = {key: value for key, value in flatten(every[label]).items() if key not in NAMING}
-    about = {k: v for k, v in block.items() if k == "harmony" or k.startswith("balance.")}
-    # A block about nothing but the method must say all of it; another may leave it to others.
-    whole = about and set(block) <= {*about, "base"}
-    if block.get("base", bases.DEFAULT if whole else config.base) != config.base:
+    if of(config, name, every) != label:
+        return False
+    block = _content(every[name])
+    about, whole = _about(block), _whole(block)
+    if block.get("base", config.base) != config.base:
         return False
     own = {"balance.method": runs[0], "balance.weights": runs[1]}
-    flat = update(defaults if whole else {**defaults, **own}, about, f"block {label}")
+    flat = update(defaults if whole else {**defaults, **own}, about, f"block {name}")
     return (flat["balance.method"], dict(flat["balance.weights"])) == runs
 
 

@@ -23,6 +23,25 @@ def test_a_block_gives_its_name(name):
     assert configs.make(["debug", name], {"label": name}).label == name
 
 
+@pytest.mark.parametrize(("block", "suffix"), [("debug_v2", "_v2"), ("debug_2025", "_2025")])
+@pytest.mark.parametrize("name", [*METHOD_BLOCKS[1:], "implicit"])
+def test_every_method_has_its_name_on_every_base(block, suffix, name):
+    label = configs.label_of([block], name, {})
+    assert label == name + suffix * (name != "implicit")
+    assert configs.make([block, name]).label == label
+    assert configs.make([block, name], {"label": label}).label == label
+    if name != "implicit":
+        for wrong in (name, "harmony_v2" if name != "harmony" else "wr10_v2"):
+            with pytest.raises(UserError, match="is the name of another method or block"):
+                configs.make([block, name], {"label": wrong})
+
+
+def test_a_baseline_belongs_to_its_base():
+    with pytest.raises(UserError, match="is of base dreamerv2, this run's base is dreamerv3"):
+        configs.make(["debug_v2", "dreamerv3"])
+    assert configs.make(["debug_v2", "dreamerv2"]).label == "dreamerv2"
+
+
 @pytest.mark.parametrize(
     ("flags", "label"),
     [
