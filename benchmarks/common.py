@@ -17,9 +17,11 @@ from embodied.core.space import Space
 from harmony_dreamerv3 import config as configs
 from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
 from harmony_dreamerv3.config import environments
+from harmony_dreamerv3.runtime import devices
 
 Arrays = dict[str, np.ndarray]
 ACTIONS = 6  # Pong's minimal set
+devices.keep_memory()  # As training does, and before JAX starts.
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:

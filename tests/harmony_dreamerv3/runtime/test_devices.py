@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -162,6 +163,28 @@ print(devices.machine())
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=True)
     assert "(cpu), 1 processors, jax" in done.stdout
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc only")
+def test_the_memory_of_one_call_serves_the_next() -> None:
+    program = """
+import resource
+import jax, jax.numpy as jnp
+from harmony_dreamerv3 import config
+from harmony_dreamerv3.runtime import devices
+devices.setup(config.make(["debug"], {"jax.platform": "cpu", "jax.cache": False}).jax)
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+x = jnp.ones((4096, 4096))
+call = jax.jit(lambda x: jnp.sort(x + 1, 0)[0].sum())  # 64 MiB between
+for _ in range(3):
+    before = faults()
+    call(x).block_until_ready()
+print(faults() - before)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert int(done.stdout) < 1000  # It was 16,384 pages.
 
 
 def start(logdir: Path, *flags: object) -> subprocess.Popen[str]:
