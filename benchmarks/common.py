@@ -15,7 +15,8 @@ import numpy as np
 
 from embodied.core.space import Space
 from harmony_dreamerv3 import config as configs
-from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
+from harmony_dreamerv3.agents import agent_class
+from harmony_dreamerv3.agents.base import Agent, TrainState
 from harmony_dreamerv3.config import environments
 from harmony_dreamerv3.runtime import devices
 
@@ -45,10 +46,10 @@ def make_agent(args: argparse.Namespace, **flags: Any) -> Agent:
     sizes = {key: value for key, value in sizes.items() if value}
     config = configs.make(args.configs, {"harmony": True, **sizes, **given, **flags})
     if not args.task:
-        return Agent(config, *spaces())
+        return agent_class(config.base)(config, *spaces())
     probe = environments.maker(config)(0, 0, 0)
     probe.close()
-    return Agent(config, probe.obs_space, probe.act_space)
+    return agent_class(config.base)(config, probe.obs_space, probe.act_space)
 
 
 def spaces() -> tuple[dict[str, Space], dict[str, Space]]:
@@ -63,7 +64,7 @@ def make_batch(agent: Agent, lead: Sequence[int], seed: int = 0) -> Arrays:
     """A batch `[*lead, ...]` of noise with the shapes of the agent's spaces."""
     rng = np.random.default_rng(seed)
     batch: Arrays = {}
-    for key, space in agent.obs_space.items():
+    for key, space in {**agent.obs_space, **agent.stored_space}.items():
         shape = (*lead, *space.shape)
         if space.dtype == np.uint8:
             batch[key] = rng.integers(0, 256, shape, np.uint8)
@@ -71,8 +72,13 @@ def make_batch(agent: Agent, lead: Sequence[int], seed: int = 0) -> Arrays:
             batch[key] = rng.random(shape) < 0.02
         else:
             batch[key] = rng.normal(size=shape).astype(np.float32)
-    index = rng.integers(0, agent.actions, lead)
-    return {**batch, "action": np.eye(agent.actions, dtype=np.float32)[index]}
+    for key, space in agent.act_space.items():
+        (count,) = space.shape
+        index = rng.integers(0, count, lead)
+        draw = np.eye(count)[index] if space.discrete else rng.uniform(-1, 1, (*lead, count))
+        batch[key] = draw.astype(np.float32)
+    flags = {key: np.zeros(lead, bool) for key in agent.batch_keys if key not in batch}
+    return {key: batch[key] for key in agent.batch_keys if key in batch} | flags
 
 
 def make_state(agent: Agent, learners: int) -> TrainState:
