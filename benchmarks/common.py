@@ -16,7 +16,7 @@ import numpy as np
 from embodied.core.space import Space
 from harmony_dreamerv3 import config as configs
 from harmony_dreamerv3.agents import agent_class
-from harmony_dreamerv3.agents.base import Agent, TrainState
+from harmony_dreamerv3.agents.base import TrainState
 from harmony_dreamerv3.config import environments
 from harmony_dreamerv3.runtime import devices
 
@@ -38,7 +38,7 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     return args
 
 
-def make_agent(args: argparse.Namespace, **flags: Any) -> Agent:
+def make_agent(args: argparse.Namespace, **flags: Any) -> Any:
     """An agent of the configuration in `args`: for its task, or else an Atari game of 64x64."""
     given = dict(flag.split("=", 1) for flag in args.flags)
     given |= {"task": args.task} if args.task else {}
@@ -60,7 +60,7 @@ def spaces() -> tuple[dict[str, Space], dict[str, Space]]:
     return obs, {"action": Space(np.float32, (ACTIONS,), 0.0, 1.0, discrete=True)}
 
 
-def make_batch(agent: Agent, lead: Sequence[int], seed: int = 0) -> Arrays:
+def make_batch(agent: Any, lead: Sequence[int], seed: int = 0) -> Arrays:
     """A batch `[*lead, ...]` of noise with the shapes of the agent's spaces."""
     rng = np.random.default_rng(seed)
     batch: Arrays = {}
@@ -81,7 +81,7 @@ def make_batch(agent: Agent, lead: Sequence[int], seed: int = 0) -> Arrays:
     return {key: batch[key] for key in agent.batch_keys if key in batch} | flags
 
 
-def make_state(agent: Agent, learners: int) -> TrainState:
+def make_state(agent: Any, learners: int) -> TrainState:
     """A fresh state; `[N, ...]` when there are several learners."""
     keys = jnp.stack([jax.random.key_data(jax.random.key(seed)) for seed in range(learners)])
     return jax.jit(agent.init)(keys[0]) if learners == 1 else jax.jit(jax.vmap(agent.init))(keys)
