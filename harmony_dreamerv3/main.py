@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from embodied.core.errors import UserError
+from embodied.core.errors import UserError, show_notices
 from embodied.core.verb import Parser, parse
 from harmony_dreamerv3 import __version__
 
@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # For modules beside the run, such as a balancer of one's own; last, so that they hide nothing.
     if not {"", os.getcwd()} & set(sys.path):
         sys.path.append(os.getcwd())
+    show_notices()
     try:
         from harmony_dreamerv3.verbs import VERBS
 

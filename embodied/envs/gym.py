@@ -11,7 +11,7 @@ import numpy as np
 
 from embodied.core import ranges
 from embodied.core.env import STANDARD_SPACES, Env, Obs, standard_obs
-from embodied.core.errors import UserError, nearest, raised
+from embodied.core.errors import UserError, defined, nearest, raised
 from embodied.core.space import Space
 from embodied.envs._tools import elsewhere, gym_actions, gym_spaces, gym_state, own
 from embodied.envs._tools import state as states
@@ -95,10 +95,22 @@ def _creator(task: str, options: Options) -> Callable[[], Any]:
                 hint = "; pip install 'harmony-dreamerv3[mujoco]'"
             elif isinstance(error, TypeError):
                 hint = "; give it arguments with --env.gym.kwargs '{name: value}'"
-            what = raised(error) if isinstance(error, TypeError) else error
+            what = raised(error, _maker(gymnasium, spec)) if isinstance(error, TypeError) else error
             raise UserError(f"cannot make gym_{task}: {what}{hint}") from error
 
     return create
+
+
+def _maker(gymnasium: Any, spec: Any) -> str:
+    """Says where the class or function that a spec names is defined, if that is known."""
+    maker = getattr(spec, "entry_point", None)
+    try:
+        maker = (
+            gymnasium.envs.registration.load_env_creator(maker) if isinstance(maker, str) else maker
+        )
+    except Exception:
+        return ""
+    return defined(maker)
 
 
 class Gym:
@@ -164,6 +176,8 @@ class Gym:
             if key in taken or (self._options.render and key == "image"):
                 raise UserError(f"its observation has the key {key!r}, which is taken")
             self.obs_space[key], self._convert[key] = ours, (theirs, convert)
+        if not self._convert and not self._options.render:
+            raise UserError("nothing is to be seen; --env.gym.render True adds what it renders")
 
     def _frame(self) -> np.ndarray:
         """Returns what the environment renders, uint8 (H, W, 3)."""
@@ -171,6 +185,8 @@ class Gym:
 
         try:
             return gym_spaces.pixels(self._env.render(), "render()")
+        except UserError as error:
+            raise UserError(f"{self._name}: {error}{self.place('render')}") from error
         except (gymnasium.error.Error, ImportError) as error:
             raise UserError(f"{self._name}: cannot render: {error}") from error
 
@@ -183,13 +199,7 @@ class Gym:
 
     def step(self, action: np.ndarray | None) -> Obs:
         """Holds one action for `repeat` steps; see `Env.step`."""
-        starts = self._over or action is None
-        try:
-            return self._reset() if action is None or starts else self._advance(action)
-        except UserError as error:
-            raise UserError(
-                f"{self._name}: {error}; {self._place('reset' if starts else 'step')}"
-            ) from error
+        return self._reset() if self._over or action is None else self._advance(action)
 
     def _reset(self) -> Obs:
         found, info = self._results("reset", 2, seed=self._seed)
@@ -203,8 +213,8 @@ class Gym:
         for _ in range(self._options.repeat):
             found, gain, terminated, truncated, info = self._results("step", 5, choice)
             reward += gym_spaces.scalar(gain, "reward")
-            terminated = bool(gym_spaces.scalar(terminated, "terminated"))
-            self._over = terminated or bool(gym_spaces.scalar(truncated, "truncated"))
+            terminated = gym_spaces.flag(terminated, "terminated")
+            self._over = gym_spaces.flag(truncated, "truncated") or terminated
             if self._over:
                 break
         return self._obs(found, info, standard_obs(reward, False, self._over, terminated))
@@ -226,12 +236,10 @@ class Gym:
             raise UserError(f"{expected}, as Gymnasium does, got {what}")
         return results
 
-    def _place(self, call: str) -> str:
-        """Says where the environment's own method stands."""
+    def place(self, method: str) -> str:
+        """Says where a method of the environment inside stands."""
         kind = type(getattr(self._env, "unwrapped", self._env))
-        code = getattr(getattr(kind, call, None), "__code__", None)
-        where = f" ({code.co_filename}, line {code.co_firstlineno})" if code else ""
-        return f"from {kind.__name__}.{call}{where}"
+        return f"; from {kind.__name__}.{method}{defined(getattr(kind, method, None))}"
 
     def _obs(self, found: Any, info: Any, obs: Obs) -> Obs:
         if self._options.render:

@@ -86,7 +86,7 @@ def evaluate_policy(
       UserError: when no environment could be made.
     """
     quota = quotas(run.eval_eps, run.eval_envs)
-    groups, errors, threads = _open(make_env, seeds, members, len(quota), step, run)
+    groups, errors, threads = _open(make_env, seeds, members, len(quota), step, run, stop)
     playing = [n for n in members if n not in errors]
     if not playing:
         require(errors, seeds)
@@ -105,6 +105,7 @@ def _open(
     rows: int,
     step: int,
     run: RunConfig,
+    stop: Callable[[], bool],
 ) -> tuple[list[list[Group]], dict[int, Exception], int]:
     """Makes the environments, here or in processes, and says how many threads step them."""
     starts: list[tuple[int, Callable[[], Group]]] = []
@@ -115,7 +116,7 @@ def _open(
         for index, share in enumerate(np.array_split(np.arange(rows), count)):
             places = [(n, int(row), derive_seed(seeds[n], 1, step, int(row))) for row in share]
             name = f"evaluation worker {index} of member {n}" if processes else None
-            starts.append((n, functools.partial(open_group, make_env, places, run, name)))
+            starts.append((n, functools.partial(open_group, make_env, places, run, name, stop)))
     threads = len(starts) if processes else 0
     return *open_groups(starts, len(seeds), threads), threads
 

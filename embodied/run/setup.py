@@ -38,10 +38,15 @@ class Setup:
     run: RunConfig
     batch_size: int
     batch_length: int
+    stop: Callable[[], bool] = lambda: False
 
 
 def open_group(
-    make_env: MakeEnv, places: Sequence[tuple[int, int, int]], run: RunConfig, name: str | None
+    make_env: MakeEnv,
+    places: Sequence[tuple[int, int, int]],
+    run: RunConfig,
+    name: str | None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Group:
     """Makes the environments of some rows of a member.
 
@@ -50,11 +55,12 @@ def open_group(
       places: what it is called with.
       run: gives the time limit.
       name: of the process that they share, for messages; None for this process.
+      stop: whether the run was asked to stop.
     """
     if name is None:
         return Local([functools.partial(make_env, *place) for place in places])
     ctors = [functools.partial(_make_again, make_env, *place) for place in places]
-    return ProcessGroup(ctors, name, run.env_timeout)
+    return ProcessGroup(ctors, name, run.env_timeout, stop=stop)
 
 
 def _make_again(make_env: MakeEnv, member: int, row: int, seed: int, restarts: int) -> Env:
@@ -127,7 +133,7 @@ def open_driver(
         if run.env_process:
             shares = [([each], f"environment {each[1]} of member {n}") for each in places]
         starts += [
-            (n, functools.partial(open_group, setup.make_env, share, run, name))
+            (n, functools.partial(open_group, setup.make_env, share, run, name, setup.stop))
             for share, name in shares
         ]
     groups, errors = open_groups(starts, len(setup.seeds))

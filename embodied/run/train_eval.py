@@ -67,11 +67,12 @@ def train_eval(
         raise UserError(f"the folders of a population must lie in one folder, got {logdirs}")
     if not all((folder / CONFIG).exists() for folder in logdirs):
         check_capacity(run, batch_length)  # Before a folder is anybody's.
-    setup = Setup(
-        learner, make_env, make_eval_env, logdirs, root, seeds, run, batch_size, batch_length
-    )
     texts = list(zip(logdirs, configs))
     with StopFlag() as stop:
+        setup = Setup(
+            learner, make_env, make_eval_env, logdirs, root, seeds, run, batch_size, batch_length,
+            lambda: bool(stop),
+        )  # fmt: skip
         locks = []
         state = None
         try:

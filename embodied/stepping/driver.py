@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from embodied.core.env import Obs
+from embodied.core.errors import Stopped
 from embodied.stepping.groups import Group
 
 
@@ -44,15 +45,18 @@ class Stepped:
     Args:
       episodes: those that ended.
       cut: bool [N, E], environments that lost the episode they were in (a restarted process): they
-        start another after an observation that was not `is_last`. Such episodes are dropped.
+        start another after an observation that was not `is_last`. Such episodes are dropped. Where
+        a restart was given up to stop, the observation stays, as an episode of its own.
       errors: by member what an environment raised; such a member keeps all its observations.
       limited: one of the episodes was ended by the driver's limit.
+      stopped: by member, whose restart was given up to stop.
     """
 
     episodes: list[Episode]
     cut: np.ndarray
     errors: dict[int, Exception]
     limited: bool
+    stopped: dict[int, Stopped] = dataclasses.field(default_factory=dict)
 
 
 class Driver:
@@ -100,14 +104,20 @@ class Driver:
         """
         calls = self._calls(active)
         answers = self._answer(calls, actions)
-        errors = {n: a for (n, *_), a in zip(calls, answers) if isinstance(a, Exception)}
+        failed = {n: a for (n, *_), a in zip(calls, answers) if isinstance(a, Exception)}
+        stopped = {n: error for n, error in failed.items() if isinstance(error, Stopped)}
+        errors = {n: error for n, error in failed.items() if n not in stopped}
         obs = {key: value.copy() for key, value in self.obs.items()}
         episodes = []
         cut, limited = np.zeros(active.shape, bool), False
         for (n, _, first, rows), answer in zip(calls, answers):
+            places = first + np.array(rows)
+            if isinstance(answer, Stopped):
+                cut[n, places] = ~self.obs["is_last"][n, places]
+                obs["is_first"][n, places] = obs["is_last"][n, places] = True
+                obs["is_terminal"][n, places] = obs["reward"][n, places] = 0
             if n in errors or isinstance(answer, Exception):
                 continue
-            places = first + np.array(rows)
             cut[n, places] = answer["is_first"] & ~self.obs["is_last"][n, places]
             for key, value in answer.items():
                 obs[key][n, places] = value
@@ -117,7 +127,7 @@ class Driver:
                 if episode:
                     episodes.append(episode)
         self.obs = obs
-        return Stepped(episodes, cut, errors, limited)
+        return Stepped(episodes, cut, errors, limited, stopped)
 
     def reset(self, active: np.ndarray) -> dict[int, Exception]:
         """Takes the first observation of the active environments; returns errors as `step` does.
@@ -126,7 +136,8 @@ class Driver:
           active: bool [N, E].
         """
         idle = np.zeros((*active.shape, *self.act_space.shape), np.float32)
-        return self.step(idle, active).errors
+        stepped = self.step(idle, active)
+        return {**stepped.errors, **stepped.stopped}
 
     def save(
         self, member: int, broken: bool = False

@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import time
 import traceback
-import warnings
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, cast
@@ -16,13 +15,21 @@ from typing import Any, cast
 import numpy as np
 
 from embodied.core.env import Env, Obs
-from embodied.core.errors import EnvError, UserError, signal_name
+from embodied.core.errors import (
+    EnvError,
+    Stopped,
+    UserError,
+    notice,
+    show_notices,
+    signal_name,
+)
 from embodied.core.space import Space
 from embodied.stepping.groups import Local
 
 _GRACE = 5.0  # Seconds that a worker has beyond its own limit before it is killed.
 _LONGEST = 2_000_000.0  # Seconds; the system waits for no longer than 2^31 milliseconds.
 _GOOD = 1000  # Good steps after which earlier faults no longer count towards the limit.
+_ATTENTION = 0.2  # Seconds within which a pause ends when the run is asked to stop.
 # Seconds before each restart in a row: a simulator's server may need its time to come back.
 _PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 
@@ -49,6 +56,7 @@ class ProcessGroup:
       start_timeout: seconds that making one environment may take.
       limit: faults with fewer than 1,000 good steps between them before it gives up; a constructor
         that raises after the first start is a fault like others. Pauses grow between them.
+      stop: whether the run was asked to stop, which ends a pause.
 
     Raises:
       UserError: the environment cannot be made, or gave up.
@@ -61,6 +69,7 @@ class ProcessGroup:
         timeout: float = 60.0,
         start_timeout: float = 300.0,
         limit: int = 10,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.size = len(ctors)
         self._ctors = list(ctors)
@@ -68,6 +77,7 @@ class ProcessGroup:
         self._timeout = timeout
         self._start_timeout = start_timeout
         self._limit = limit
+        self._stop = stop
         self._faults = 0
         self._good = 0
         self._process: Any = None
@@ -87,6 +97,7 @@ class ProcessGroup:
 
         Raises:
           UserError: an observation is outside its space, or the limit of faults was reached.
+          Stopped: the run was asked to stop in a pause between restarts.
         """
         while True:
             try:
@@ -104,7 +115,8 @@ class ProcessGroup:
         try:
             return self._ask("save", (), self._timeout * self.size)
         except EnvFault as error:
-            self._restart(error)
+            if not self._stop():
+                self._restart(error)
             return [None] * self.size
 
     def load(self, row: int, data: bytes) -> None:
@@ -149,19 +161,24 @@ class ProcessGroup:
                 ) from error
             self.restarts += 1
             pause = _PAUSES[min(self._faults, len(_PAUSES)) - 1]
-            warnings.warn(
+            notice(
                 f"{self._name}: restart number {self.restarts} of the environment"
-                f"{f' in {pause:g} seconds' if pause else ''}, its episode is cut: {error}",
-                RuntimeWarning,
-                stacklevel=3,
+                f"{f' in {pause:g} seconds' if pause else ''}, its episode is cut: {error}"
             )
-            time.sleep(pause)
+            self._wait(pause)
             try:
                 self._start()
                 return
             except (EnvFault, UserError) as again:  # It could be made before, so it may again.
                 self._faults += 1
                 error = again
+
+    def _wait(self, pause: float) -> None:
+        end = time.monotonic() + pause
+        while (left := end - time.monotonic()) > 0:
+            if self._stop():
+                raise Stopped(f"{self._name}: stopped in a pause before a restart")
+            time.sleep(min(left, _ATTENTION))
 
     def _ask(self, command: str, values: Sequence[Any], timeout: float) -> Any:
         if self._pipe is None:
@@ -187,7 +204,7 @@ class ProcessGroup:
         if kind == "user_error":
             raise UserError(value)
         if kind == "error":
-            raise EnvFault(f"it raised\n{value}")
+            raise EnvFault(value)
         return value
 
     def _epitaph(self) -> str:
@@ -208,6 +225,7 @@ def _work(
     # Signals to the parent's group (Ctrl-C, a scheduler's SIGTERM) are the parent's to handle: it
     # still has to save our state. When it dies, the pipe ends and so do we.
     os.setsid()
+    show_notices()
     group = None
     try:
         group = Local([functools.partial(ctor, restarts) for ctor in ctors], timeout)
@@ -226,8 +244,8 @@ def _work(
         _tell(pipe, "error", str(error))
     except UserError as error:
         _tell(pipe, "user_error", str(error))
-    except (Exception, SystemExit):
-        _tell(pipe, "error", traceback.format_exc())
+    except BaseException:  # A foreign constructor raises whatever it likes.
+        _tell(pipe, "error", f"it raised\n{traceback.format_exc()}")
     faulthandler.dump_traceback_later(_GRACE, exit=True)
     if group is not None:
         group.close()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from embodied.core.env import STANDARD_SPACES, Env, Obs
-from embodied.core.errors import EnvError, UserError, raised
+from embodied.core.errors import EnvError, UserError, defined, notice, raised
 from embodied.core.space import Space
 
 # Share of a space's width by which a value may lie outside: rounding, no mistake.
@@ -91,7 +90,26 @@ class CheckedEnv:
           UserError: naming the task and the key that is missing, unknown or outside its space, or
             the flag that breaks the order of episodes.
         """
-        return self._call("step", self._step, action)
+        starts = action is None or self._over
+        try:
+            return self._call(self._method(starts), self._step, action)
+        except EnvError:
+            raise
+        except UserError as error:
+            if "; from " in str(error):
+                raise
+            raise UserError(f"{error}{self._place(self._method(starts))}") from error
+
+    def _method(self, starts: bool) -> str:
+        """Returns what the step of an adapter calls."""
+        return "reset" if starts and hasattr(self._env, "place") else "step"
+
+    def _place(self, method: str) -> str:
+        """Says where the method of a foreign environment stands, whose result is wrong."""
+        if hasattr(self._env, "place"):
+            return self._env.place(method)
+        where = defined(getattr(type(self._env), method, None))
+        return f"; from {type(self._env).__name__}.{method}{where}" if where else ""
 
     def _step(self, action: np.ndarray | None) -> Obs:
         if action is None and self._over:  # Nobody has to know of None who sets no limit.
@@ -120,7 +138,9 @@ class CheckedEnv:
                 raise
             kind = EnvError if isinstance(error, EnvError) else UserError
             raise kind(f"{self._name}: {error}") from error
-        except (Exception, SystemExit) as error:  # An environment raises whatever it likes.
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # An environment raises whatever it likes.
             raise EnvError(f"{self._name}: {name}() raised {raised(error)}") from error
 
     def _check(self, obs: Obs) -> None:
@@ -150,11 +170,13 @@ class CheckedEnv:
         slack = _SLACK * max(ends[-1] - ends[0] if len(ends) == 2 else 1.0, 1e-6)
         low, high = (end if end is None else end + side * slack
                      for end, side in ((space.low, -1), (space.high, 1)))  # fmt: skip
-        dataclasses.replace(space, low=low, high=high).check(key, value)
+        try:
+            dataclasses.replace(space, low=low, high=high).check(key, value)
+        except UserError:
+            raise error from None
         if key not in self._near:
             self._near.add(key)
-            text = f"{self._name}: {error}; it is kept, and further ones are, without a word"
-            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            notice(f"{self._name}: {error}; it is kept, and further ones are, without a word")
 
     def save(self) -> bytes | None:
         """Returns the state of the environment inside, with one byte of our own in front."""
@@ -183,7 +205,7 @@ class CheckedEnv:
         try:
             self._call("close", getattr(self._env, "close", lambda: None))
         except UserError as error:
-            warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+            notice(str(error))
 
 
 def _scale(name: str, key: str, space: Space) -> float:

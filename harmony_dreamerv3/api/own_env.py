@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from embodied.core.env import Env
-from embodied.core.errors import UserError
+from embodied.core.errors import EnvError, UserError, raised
 from embodied.envs._tools import gym_state
 from embodied.envs.gym import Gym, Options
+from embodied.stepping.wrappers import CheckedEnv
 
 MakeEnv = Callable[[int, int, int], Env]
 
@@ -37,7 +38,12 @@ def maker(env: Any, options: Options, evaluation: bool = False) -> MakeEnv:
 
     def another() -> Any:
         if not hasattr(env, "step"):
-            return env()
+            try:
+                return env()
+            except (UserError, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # A foreign function raises whatever it likes.
+                raise EnvError(f"cannot make {task}: {raised(error)}") from error
         try:
             return copy.deepcopy(env)
         except Exception as error:
@@ -50,7 +56,7 @@ def maker(env: Any, options: Options, evaluation: bool = False) -> MakeEnv:
     def make(member: int, index: int, seed: int) -> Env:
         own = hasattr(env, "step") and not evaluation and member == index == 0
         if hasattr(env, "obs_space"):
-            return _Borrowed(env) if own else another()
+            return CheckedEnv(_Borrowed(env) if own else another(), task)
         kind = _BorrowedGym if own else Gym
         found = kind(env if own else another(), seed, task, options)
         # Without a copy to try it on, episodes that were cut short by a stop begin again.
@@ -58,7 +64,7 @@ def maker(env: Any, options: Options, evaluation: bool = False) -> MakeEnv:
             found.savable = gym_state.can_save(
                 found, lambda: Gym(another(), seed + 1, task, options)
             )
-        return found
+        return CheckedEnv(found, task)
 
     return make
 

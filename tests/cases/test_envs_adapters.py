@@ -21,6 +21,7 @@ from embodied.stepping.wrappers import CheckedEnv
 BOX = spaces.Box(-1, 1, (3,), np.float32)
 PHOTO = spaces.Box(0, 255, (64, 64, 3), np.uint8)
 GOOD = np.zeros(3, np.float32)
+GRID = spaces.Box(0, 10, (7, 7, 3), np.uint8)
 
 
 class Fake(gymnasium.Env):
@@ -72,6 +73,15 @@ def first(env):
         (BOX, None, r"vector: expected numbers of shape \(3,\), got None"),
         (BOX, "left", "vector: expected numbers of shape .*got 'left'"),
         (BOX, np.zeros(4), "vector: expected numbers of shape"),
+        (BOX, (x for x in range(3)), "vector: expected numbers of shape .*got <generator"),
+        (BOX, np.array([1, 2, 3], object), "vector: expected numbers of shape"),
+        (BOX, [1.5, 0, 0], r"'vector' is outside .* in \[-1, 1\], got the value 1.5"),
+        (BOX, [np.inf, 0, 0], "'vector' is outside .* got the value inf"),
+        (GRID, np.full((7, 7, 3), 12), r"'vector' is outside .* in \[0, 10\], got the value 12"),
+        (GRID, np.full((7, 7, 3), 0.5), "vector: its space is uint8, got floats such as 0.5"),
+        (spaces.MultiBinary(2), [0.5, 1], "vector: its space is int8, got floats such as 0.5"),
+        (spaces.Discrete(3, start=5), 0, r"vector: 0 is not in Discrete\(3, start=5\)"),
+        (spaces.Dict(a=spaces.Dict(b=BOX)), {"a": None}, "lacks the key 'a/b' of its space"),
     ],
     ids=str,
 )
@@ -134,6 +144,7 @@ def test_a_grid_of_classes_is_a_vector_unless_asked():
         ((64, 64, 6), "a stack of frames"),
         ((4, 84, 84, 3), "a stack of frames"),
         ((4, 84, 84), "an image with its channels first"),
+        ((20, 20, 3), "an image or a grid of classes"),
         ((3, 20, 20), "an image with its channels first"),
     ],
 )
@@ -154,6 +165,29 @@ def test_stacks_of_frames_are_asked_about(shape, words):
         )
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "shape", "dtype", "words"),
+    [
+        (0, 255, (64, 64, 3), np.float32, "an image of other numbers"),
+        (0, 255, (64, 64, 3), np.int32, "an image of other numbers"),
+        (-1, 1, (64, 64, 3), np.float32, "an image of other numbers"),
+        (-np.inf, np.inf, (3, 96, 96), np.float64, "an image of other numbers"),
+        (0, 65535, (48, 64, 1), np.uint16, "an image of other numbers"),
+        (0, 1, (84, 84), np.float32, "an image or a matrix"),
+        (0, 255, (16, 25), np.uint8, "an image or a grid of classes"),
+    ],
+)
+def test_numbers_that_may_be_pixels_are_asked_about(low, high, shape, dtype, words):
+    space = spaces.Box(low, high, shape, dtype)
+    look = np.full(shape, 1, dtype)
+    with pytest.raises(UserError, match=rf"fake: image: .* looks like {words}.*'\{{image: vector"):
+        wrap(space, look)
+    assert wrap(space, look, keys={"image": "vector"}).step(None)["vector"].shape == (look.size,)
+    if low == 0 and high in (1, 255):
+        image = wrap(space, look, keys={"image": "image"}).step(None)["image"]
+        assert image.shape[:2] == (64, 64) and (image == (255 if high == 1 else 1)).all()
+
+
 def test_keys_are_left_out():
     space = spaces.Dict(mission=spaces.Text(20), x=BOX)
     with pytest.raises(UserError, match=r"mission: .*env.gym.keys '\{mission: ignore\}'"):
@@ -164,6 +198,9 @@ def test_keys_are_left_out():
         wrap(space, keys={"misson": "ignore"})
     with pytest.raises(UserError, match=r"keys.x must be one of.*did you mean 'image'"):
         Options(keys={"x": "imgae"})
+    for blind in (spaces.Dict(), space):
+        with pytest.raises(UserError, match=r"fake: nothing is to be seen; --env.gym.render True"):
+            wrap(blind, keys={} if not blind.spaces else {"mission": "ignore", "x": "ignore"})
 
 
 # Sizes that a space decides.
@@ -176,6 +213,7 @@ def test_keys_are_left_out():
         (spaces.Discrete(50_000), "one-hot vector of 50,000 numbers"),
         (spaces.MultiDiscrete([4000, 4000]), "one-hot vector of 8,000 numbers"),
         (spaces.Discrete(2**40), "one-hot vector of 1,099,511,627,776"),
+        (spaces.MultiDiscrete([2**62] * 3), "one-hot vector of 13,835,058,055,282,163,712"),
         (spaces.MultiBinary(2**21), "a vector of 2,097,152 numbers"),
         (spaces.Box(0, 1, (0,)), "a vector of 0 numbers, expected 1 to"),
         (spaces.Box(-1, 1, (3, 0)), "a vector of 0 numbers"),
@@ -213,6 +251,8 @@ def test_rewards_of_one_number(reward):
         ((GOOD, np.nan, False, False, {}), "'reward' is outside"),
         ((GOOD, 1.0, np.array([True, False]), False, {}), "terminated: expected a number"),
         ((GOOD, 1.0, False, None, {}), "truncated: expected a number, got None"),
+        ((GOOD, 1.0, np.nan, False, {}), "terminated: expected True or False, got nan"),
+        ((GOOD, 1.0, False, 2, {}), "truncated: expected True or False, got 2"),
         ((GOOD, 1.0, False, {}), "expected step.*Gymnasium does, got 4 values"),
         (GOOD, "expected step.*Gymnasium does, got ndarray"),
     ],
@@ -239,7 +279,16 @@ def test_the_old_interface_behind_a_time_limit():
         env.step(None)
 
 
-@pytest.mark.parametrize("kind", [ValueError, SystemExit, KeyError, MemoryError, AssertionError])
+class Odd(BaseException):
+    """Not even an `Exception`, and its text fails."""
+
+    def __str__(self):
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize(
+    "kind", [ValueError, SystemExit, KeyError, MemoryError, AssertionError, GeneratorExit, Odd]
+)
 def test_what_an_environment_raises_names_its_own_line(kind):
     def fail(*args, **kwargs):
         raise kind("broken")  # THE LINE
@@ -251,7 +300,7 @@ def test_what_an_environment_raises_names_its_own_line(kind):
     env.step(None)
     for call in ("step", "reset", "close"):
         setattr(env.unwrapped._env, call, fail)
-        place = rf"fake: {'step' if call != 'close' else 'close'}\(\) raised {kind.__name__}: .*"
+        place = rf"fake: {call}\(\) raised {kind.__name__}: .*"
         place += rf"{__file__}, line {line}, in fail"
         if call == "close":
             with pytest.warns(RuntimeWarning, match=place):
@@ -262,7 +311,10 @@ def test_what_an_environment_raises_names_its_own_line(kind):
             env.step(first(env))
 
 
-@pytest.mark.parametrize("error", [RuntimeError("no licence"), SystemExit(3), OSError(2, "gone")])
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("no\nlicence"), SystemExit(3), OSError(2, "gone"), GeneratorExit(), Odd()],
+)
 def test_a_constructor_that_raises_is_an_accident(error):
     def make(**settings):
         raise error
@@ -271,6 +323,50 @@ def test_a_constructor_that_raises_is_an_accident(error):
     with pytest.raises(EnvError, match=rf"cannot make gym_Case-v0: .*{__file__}, line"):
         embodied.envs.make("gym_Case-v0", 0)
     gymnasium.registry.pop("Case-v0")
+
+
+def test_arguments_that_lack_name_the_constructor_and_the_flag():
+    class Levels(Fake):
+        def __init__(self, level, render_mode=None):
+            super().__init__(BOX, GOOD)
+
+    line = Levels.__init__.__code__.co_firstlineno
+    gymnasium.register("Case-v0", entry_point=Levels)
+    try:
+        with pytest.raises(
+            UserError, match=rf"argument: 'level'.* \({__file__}, line {line}\); give"
+        ):
+            embodied.envs.make("gym_Case-v0", 0)
+        env = embodied.envs.make("gym_Case-v0", 0, {"kwargs": {"level": 3}})
+        assert env.step(None)["is_first"]
+    finally:
+        gymnasium.registry.pop("Case-v0")
+
+
+def test_a_mistake_in_a_constructor_names_its_own_line():
+    def make(**settings):
+        return len(3)  # THE OTHER LINE
+
+    gymnasium.register("Case-v0", entry_point=make)
+    line = make.__code__.co_firstlineno + 1
+    with pytest.raises(UserError, match=rf"TypeError: .*{__file__}, line {line}, in make"):
+        embodied.envs.make("gym_Case-v0", 0)
+    gymnasium.registry.pop("Case-v0")
+
+
+@pytest.mark.parametrize(
+    "look", [None, np.zeros((8, 8)), np.zeros((8, 8, 4), np.uint8), np.zeros((0, 0, 3), np.uint8)]
+)
+@pytest.mark.parametrize("size", [0, 64])
+def test_what_is_rendered_is_an_image_or_names_the_method(look, size):
+    class Drawn(Fake):
+        def render(self):
+            return look
+
+    with pytest.raises(
+        UserError, match=r"^fake: render\(\): expected an image .*from Drawn.render"
+    ):
+        CheckedEnv(Gym(Drawn(BOX, GOOD), 0, "fake", Options(size, render=True)), "fake").step(None)
 
 
 # A hair outside a Box is warned of once; more is an error.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 from embodied.core.errors import UserError
 from embodied.core.space import Space
 from embodied.envs._tools.gym_spaces import MOST_CELLS
+
+_LARGE = f"an action of %d numbers, expected 1 to {MOST_CELLS:,}: %s"
 
 
 def act(space: Any) -> tuple[Callable[[np.ndarray], Any], Space]:
@@ -24,13 +27,18 @@ def act(space: Any) -> tuple[Callable[[np.ndarray], Any], Space]:
       UserError: for another space, and for one too large.
     """
     parts, convert = _act_parts(space)
+    size = sum(part.shape[0] for part in parts)
+    if not 0 < size <= MOST_CELLS:
+        raise UserError(_LARGE % (size, space))
     return convert, Space.joined(parts)
 
 
 def _act_parts(space: Any) -> tuple[list[Space], Callable[[np.ndarray], Any]]:
     import gymnasium.spaces as spaces
 
-    size = int(np.prod(getattr(space, "shape", None) or (1,)))
+    size = math.prod(getattr(space, "shape", None) or (1,))
+    if size > MOST_CELLS:
+        raise UserError(_LARGE % (size, space))
     if isinstance(space, spaces.Discrete):
         start = int(space.start)
         return [_choice(space.n, space)], lambda action: start + int(np.argmax(action))
@@ -48,13 +56,15 @@ def _act_parts(space: Any) -> tuple[list[Space], Callable[[np.ndarray], Any]]:
         return [part for parts, _ in found.values() for part in parts], split
     if size and isinstance(space, spaces.Box) and space.is_bounded() and space.dtype.kind == "f":
         low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+        with np.errstate(over="ignore"):
+            span = high - low
+        if not np.isfinite(span).all():
+            raise UserError(f"bounds of an action so far apart are none: {space}")
 
         def rescale(action: np.ndarray) -> np.ndarray:
             unit = (np.asarray(action, np.float64).reshape(space.shape) + 1) / 2
-            return np.clip(low + unit * (high - low), low, high).astype(space.dtype)
+            return np.clip(low + unit * span, low, high).astype(space.dtype)
 
-        if size > MOST_CELLS:
-            raise UserError(f"an action of {size:,} numbers is too large: {space}")
         return [Space(np.float32, (size,), -1, 1)], rescale
     counts = _counts(space)
     if counts is None:
@@ -63,6 +73,8 @@ def _act_parts(space: Any) -> tuple[list[Space], Callable[[np.ndarray], Any]]:
             f"MultiDiscrete, MultiBinary, Dict or Tuple of these, got {space}"
         )
     first, each = counts
+    if sum(each.tolist()) > MOST_CELLS:
+        raise UserError(f"{sum(each.tolist()):,} actions are too many for one-hot vectors: {space}")
     choices = [_choice(count, space) for count in each]
     ends = np.cumsum(each)[:-1]
 

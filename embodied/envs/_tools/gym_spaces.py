@@ -19,6 +19,7 @@ MOST_CELLS = 4096  # Most cells of a one-hot vector.
 _NUMBERS = 2**20  # Most numbers of a vector: 4 MiB in each step of the replay.
 _PIXELS = 2**26  # Most numbers of an image, before it is shrunk.
 _SIDE = 16  # Grids below are cells, not photographs.
+_SURE = 32  # From here on nobody shows a grid of classes in three channels of bytes.
 _KEYS = "--env.gym.keys '{%s: %s}'"
 Observer = tuple[Space, Callable[[Any], np.ndarray]]
 
@@ -68,8 +69,9 @@ def observe(space: Any, key: str, size: int, choice: str = "") -> Observer:
       key: for messages.
       size: pixels along each side to which images are resized; 0 keeps them.
       choice: `image` or `vector`, whatever it looks like; `""` decides: uint8 in [0, 255] and
-        floats in [0, 1] of shape (H, W) or (H, W, 1, 3 or 4), sides 16 or more, are images, other
-        numbers vectors, Discrete one-hot. What may be a stack of frames is not decided.
+        floats in [0, 1] of shape (H, W) or (H, W, 1, 3 or 4), sides 32 or more, are images, other
+        numbers vectors, Discrete one-hot. What may be a stack of frames, an image of other numbers
+        or a large grid of classes is not decided.
 
     Raises:
       UserError: for another space, for one too large, and where a choice has to be made.
@@ -82,8 +84,9 @@ def observe(space: Any, key: str, size: int, choice: str = "") -> Observer:
             return _image(space, key, size)
         if not choice and seen:
             raise UserError(
-                f"{key}: {space.dtype} of shape {space.shape} looks like {seen}, expected (height,"
-                f" width, 1, 3 or 4); {_KEYS % (key, 'image')} makes it an image all the same (the "
+                f"{key}: {space.dtype} of shape {space.shape} looks like {seen}, expected uint8 in "
+                f"[0, 255] or floats in [0, 1] of shape (height, width, 1, 3 or 4), 32 or more "
+                f"along each side; {_KEYS % (key, 'image')} makes it an image all the same (the "
                 f"channels of all frames side by side), {_KEYS % (key, 'vector')} a vector"
             )
         return _numbers(space, key)
@@ -103,20 +106,24 @@ def observe(space: Any, key: str, size: int, choice: str = "") -> Observer:
 
 def looks(space: Any) -> str:
     """Returns `image`, what else of pixels a space seems to hold, or the empty string."""
-    if not hasattr(space, "low"):
+    shape: tuple[int, ...] = getattr(space, "shape", None) or ()
+    sides = [side for side in shape if side >= _SIDE]
+    if not hasattr(space, "low") or len(sides) < 2 or len(shape) > 4:
         return ""
-    ends = (space.low.min(initial=0), space.high.max(initial=0))
-    pixels = space.dtype == np.uint8 and ends == (0, 255)
-    floats = space.dtype.kind == "f" and ends == (0, 1) and len(space.shape) > 2
-    sides = [side for side in space.shape if side >= _SIDE]
-    if not (pixels or floats) or len(sides) < 2 or len(space.shape) > 4:
-        return ""
-    shape = space.shape
-    if len(shape) == 2 or (len(shape) == 3 and min(shape[:2]) >= _SIDE and shape[2] in (1, 3, 4)):
-        return "image"
-    if len(shape) == 3 and min(shape[1:]) >= _SIDE and shape[0] in (1, 3, 4):
-        return "an image with its channels first"
-    return "a stack of frames"
+    low, high = float(space.low.min(initial=0)), float(space.high.max(initial=0))
+    kind, single = space.dtype.kind, (1, 3, 4)
+    last = len(shape) == 3 and min(shape[:2]) >= _SIDE and shape[2] in single
+    first = len(shape) == 3 and min(shape[1:]) >= _SIDE and shape[0] in single
+    pixels = space.dtype == np.uint8 and (low, high) == (0, 255)
+    if not pixels and not (kind == "f" and (low, high) == (0, 1)):
+        classes = kind in "iub" and high - low < 255
+        return "an image of other numbers" if (last or first) and not classes else ""
+    sure = min(shape[:2]) >= _SURE
+    if len(shape) == 2 and not pixels:
+        return "an image or a matrix" if sure else ""
+    if last or len(shape) == 2:
+        return "image" if sure else "an image or a grid of classes"
+    return "an image with its channels first" if first else "a stack of frames"
 
 
 def _image(space: Any, key: str, size: int) -> Observer:
@@ -128,13 +135,13 @@ def _image(space: Any, key: str, size: int) -> Observer:
     high = float(space.high.max(initial=0))
     if len(shape) not in (2, 3, 4) or not 0 < int(np.prod(shape)) <= _PIXELS:
         raise UserError(f"{key}: expected an image of 2 to 4 axes, got {space.dtype} {shape}")
-    if low < 0 or (space.dtype.kind == "f" and high > 1) or high > 255:
+    if low < 0 or (space.dtype.kind == "f" and high not in (1, 255)) or high > 255:
         raise UserError(f"{key}: expected pixels in [0, 255] or floats in [0, 1], got {space}")
     first = len(shape) == 3 and shape[0] < min(shape[1:]) and shape[2] > 4
     sides = shape[1:3] if first or len(shape) == 4 else shape[:2]
     channels = int(np.prod(shape)) // int(np.prod(sides))
     small = max(sides) < size  # Enlarged by whole cells: nothing is invented between them.
-    scale = 1 if space.dtype.kind == "f" else max(255 // max(int(high), 1), 1)
+    scale = 1 / high if space.dtype.kind == "f" else max(255 // max(int(high), 1), 1)
     dtype: Any = np.float32 if space.dtype.kind == "f" else np.uint8
 
     def convert(value: Any) -> np.ndarray:
@@ -160,7 +167,7 @@ def _one_hot(space: Any, key: str) -> Observer:
     single = isinstance(space, spaces.Discrete)
     counts = np.ravel([space.n] if single else space.nvec).astype(np.int64)
     first = np.ravel([space.start] if single else space.start).astype(np.int64)
-    total = int(counts.sum())
+    total = sum(counts.tolist())  # Not NumPy's sum, which may overflow.
     if total > MOST_CELLS:
         raise UserError(
             f"{key}: {space} would be a one-hot vector of {total:,} numbers, at most "
@@ -192,6 +199,7 @@ def _numbers(space: Any, key: str) -> Observer:
             f"{_KEYS % (key, 'ignore')} leaves it out"
         )
     low, high = None, None
+    whole = space.dtype is not None and space.dtype.kind in "iub"
     if hasattr(space, "low"):
         ends = float(space.low.min()), float(space.high.max())
         low, high = (end if np.isfinite(end) else None for end in ends)
@@ -199,8 +207,12 @@ def _numbers(space: Any, key: str) -> Observer:
         low, high = 0.0, 1.0
 
     def convert(value: Any) -> np.ndarray:
+        array = _array(value, key, (size,))
+        if whole and array.dtype.kind == "f" and (array != np.round(array)).any():
+            wrong = array[array != np.round(array)][0]
+            raise UserError(f"{key}: its space is {space.dtype}, got floats such as {wrong}")
         with np.errstate(over="ignore"):  # What float32 cannot hold is refused as infinite.
-            return _array(value, key, (size,)).astype(np.float32)
+            return array.astype(np.float32)
 
     return Space(np.float32, (size,), low, high), convert
 
@@ -225,8 +237,16 @@ def _within(array: np.ndarray, key: str, low: float, high: float) -> None:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) < 80 else f"{text[:76]} ..."
+
+
+def flag(value: Any, what: str) -> bool:
+    """Returns whether an episode ends; refuses what is neither True nor False, see `scalar`."""
+    number = scalar(value, what)
+    if number not in (0, 1):
+        raise UserError(f"{what}: expected True or False, got {_short(value)}")
+    return bool(number)
 
 
 def scalar(value: Any, what: str) -> float:
@@ -251,7 +271,8 @@ def pixels(value: Any, what: str) -> np.ndarray:
     Raises:
       UserError: when it is not uint8 (H, W, 3).
     """
-    if not (isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 3):
+    array: np.ndarray = value if isinstance(value, np.ndarray) else np.zeros(0)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise UserError(f"{what}: expected an image of uint8 (H, W, 3), got {_short(value)}")
     return value
 

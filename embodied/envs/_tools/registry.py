@@ -127,9 +127,9 @@ def make(task: str, seed: int, options: Mapping[str, Any] | None = None) -> Chec
     settings = parse_options(suite, options or {})
     try:
         return CheckedEnv(suite.make(rest, int(seed), settings), task)
-    except UserError:
+    except (UserError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # A simulator raises whatever it likes.
+    except BaseException as error:  # A simulator raises whatever it likes.
         raise EnvError(f"cannot make {task}: {raised(error)}") from error
 
 

@@ -53,7 +53,7 @@ VECTOR = spaces.Box(-1, 1, (3,))
         (
             spaces.Dict(
                 {
-                    "camera": spaces.Box(0, 255, (20, 16, 3), np.uint8),
+                    "camera": spaces.Box(0, 255, (40, 32, 3), np.uint8),
                     "arm": spaces.Dict({"angle": spaces.Box(-3, 3, (), np.float64)}),
                 }
             ),

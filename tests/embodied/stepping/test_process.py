@@ -111,7 +111,7 @@ def test_gives_up_after_the_limit():
 def test_a_constructor_that_fails_for_a_while_is_asked_again(fault, monkeypatch):
     """A simulator that crashed needs some time to come back."""
     pauses = []
-    monkeypatch.setattr("time.sleep", pauses.append)
+    monkeypatch.setattr(ProcessGroup, "_wait", lambda self, pause: pauses.append(pause))
     make = functools.partial(faulty_env.make_while_down, fault, 4)
     env = ProcessGroup([make], "dummy_faulty")
     step(env)
@@ -126,7 +126,7 @@ def test_a_constructor_that_fails_for_a_while_is_asked_again(fault, monkeypatch)
 
 def test_a_constructor_that_fails_for_ever_is_given_up(monkeypatch):
     pauses = []
-    monkeypatch.setattr("time.sleep", pauses.append)
+    monkeypatch.setattr(ProcessGroup, "_wait", lambda self, pause: pauses.append(pause))
     env = ProcessGroup([functools.partial(faulty_env.make_while_down, "usage", 99)], "dummy_faulty")
     step(env)
     os.kill(env._process.pid, signal.SIGKILL)
@@ -136,6 +136,64 @@ def test_a_constructor_that_fails_for_ever_is_given_up(monkeypatch):
     ):
         step(env)
     assert sum(pauses) > 100 and sorted(pauses) == pauses
+
+
+def test_a_stop_ends_the_pause_and_the_step_in_order():
+    stop = threading.Event()
+    make = functools.partial(faulty_env.make_while_down, "usage", 99)
+    group = ProcessGroup([make], "dummy_faulty", stop=stop.is_set)
+    driver = Driver([[group, Local([functools.partial(faulty_env.make, None, 0, 0)])]], threads=2)
+    actions, active = np.eye(4, dtype=np.float32)[[[0, 0]]], np.ones((1, 2), bool)
+    driver.step(actions, active)
+    before = driver.step(actions, active) and driver.obs
+    os.kill(group._process.pid, signal.SIGKILL)
+    begin = time.monotonic()
+    threading.Timer(1.0, stop.set).start()
+    with pytest.warns(RuntimeWarning, match="restart number"):
+        stepped = driver.step(actions, active)
+    assert time.monotonic() - begin < 30  # All pauses are 151 seconds.
+    assert not stepped.errors and not stepped.episodes and list(stepped.stopped) == [0]
+    np.testing.assert_array_equal(stepped.cut, [[True, False]])
+    # What was seen last is an episode of its own: nothing is learned from its end or its reward.
+    np.testing.assert_array_equal(driver.obs["vector"][0, 0], before["vector"][0, 0])
+    ends = {key: driver.obs[key][0].tolist() for key in ("is_first", "is_last", "is_terminal")}
+    assert ends == {
+        "is_first": [True, False], "is_last": [True, False], "is_terminal": [False, False]
+    }  # fmt: skip
+    assert driver.obs["reward"][0, 0] == 0
+    _, states, _ = driver.save(0)
+    assert states[0] is None and states[1] is not None
+    assert driver.reset(active)[0] is not None  # A run does not begin so.
+    driver.close()
+
+
+def test_a_restart_is_told_in_a_line_of_its_own(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import functools, faulty_env
+            from embodied.core.errors import show_notices
+            from embodied.stepping.process import ProcessGroup
+
+            if __name__ == "__main__":
+                show_notices()
+                make = functools.partial(faulty_env.make, "raise", 0)
+                group = ProcessGroup([make], "dummy_faulty")
+                group.step([0], [None])
+                group.close()
+            """
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])},
+    )
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("warning: dummy_faulty: restart number 1 of the environment, its epis")
+    assert "step() raised ValueError: the sky is falling" in line
 
 
 def test_an_environment_that_cannot_be_made():
