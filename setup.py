@@ -42,6 +42,8 @@ EXTRAS = {
     "mujoco": ["mujoco>=3.3.0,<3.3.1", "imageio>=2.14"],
     "minatar": ["minatar>=1.0.15,<1.1"],
     "crafter": ["crafter>=1.8.3,<1.9"],
+    "wandb": ["wandb>=0.19"],
+    "trackio": ["trackio>=0.5"],
     "ray": ["ray>=2.40,<3"],
     "storage": ["fsspec>=2024.6", "s3fs>=2024.6", "gcsfs>=2024.6"],
     "test": [

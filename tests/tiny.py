@@ -21,6 +21,26 @@ SIZES = {
     "imag_horizon": 3,
     r".*\.bins": 41,
 }
+# A whole run of seconds, and the same as words of the command line.
+RUN = {
+    **SIZES,
+    "task": "dummy_disc",
+    "harmony": True,
+    "batch_size": 2,
+    "batch_length": 4,
+    "run.steps": 24,
+    "run.train_fill": 4,
+    "run.train_ratio": 1.0,
+    "run.eval_every": 0,
+    "run.report_every": 0,
+    "run.video_length": 0,
+    "run.eval_eps": 1,
+    "run.eval_envs": 1,
+    "env.dummy.image": False,
+    "jax.cache": False,
+    "jax.device_replay": "False",
+}
+WORDS = [word for key, value in RUN.items() for word in (f"--{key}", str(value))]
 FLAGS = {"is_first": bool, "is_last": bool, "is_terminal": bool}
 
 

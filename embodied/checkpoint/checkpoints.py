@@ -37,12 +37,15 @@ class Checkpoints:
       root: the folder whose `checkpoints/` commits; the run folder itself when there is one.
       folders: the run folders.
       keep: number of committed checkpoints to keep.
+      only: pattern of the names of those that are looked at, for reading.
     """
 
-    def __init__(self, root: Path, folders: Sequence[Path], keep: int = 2) -> None:
+    def __init__(
+        self, root: Path, folders: Sequence[Path], keep: int = 2, only: str = STEP
+    ) -> None:
         self._root = root
         self._folders = list(folders)
-        self._keep = keep
+        self._keep, self._only = keep, only
         self._together = len(folders) > 1 or folders[0] != root
         # For each good checkpoint, oldest first: the files it needs, by folder.
         self._good: dict[str, list[dict[str, dict[str, Any]]]] = {}
@@ -98,12 +101,12 @@ class Checkpoints:
         """
         self.check_members()
         self._good.clear()
-        names = self._names()
+        names = self.names()
         for name, lenient in [(n, False) for n in names] + [(n, True) for n in names]:
             try:
                 manifests, saved = self._read(name, lenient)
             except (CorruptFile, OSError) as error:
-                if not lenient and name in self._names():  # Else a running training forgot it.
+                if not lenient and name in self.names():  # Else a running training forgot it.
                     say(f"warning: the checkpoint of step {int(name[:12])} is not whole: {error}")
                 continue
             for older in reversed(names[names.index(name) + 1 :]):
@@ -111,7 +114,7 @@ class Checkpoints:
             self._good[name] = [manifest["files"] for manifest in manifests]
             return saved
         if names:
-            if self._names() != names:
+            if self.names() != names:
                 return self.load(say)
             raise UserError(
                 f"none of the {len(names)} checkpoints in {self._root} can be used (see above); "
@@ -140,7 +143,7 @@ class Checkpoints:
             try:
                 return read(saved)
             except (FileNotFoundError, CorruptFile) as error:
-                if next(reversed(self._good)) in self._names():  # It is still there.
+                if next(reversed(self._good)) in self.names():  # It is still there.
                     text = f"cannot read the checkpoint in {self._root}: {error}"
                     raise UserError(text) from error
         raise UserError(f"the checkpoints in {self._root} are forgotten faster than read")
@@ -161,7 +164,7 @@ class Checkpoints:
                 "--logdir, or train without --seeds"
             )
         mine = set(map(self._member, self._folders))
-        for name in self._names():
+        for name in self.names():
             try:
                 found = unseal(self._root / "checkpoints" / f"{name}.json", {"members": dict})
             except (CorruptFile, OSError):
@@ -182,12 +185,12 @@ class Checkpoints:
     def _member(self, folder: Path) -> str:
         return os.path.relpath(folder, self._root)
 
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
         """Returns the committed checkpoints, newest first."""
         pattern = "*.json" if self._together else "*/manifest.json"
         found = (self._root / "checkpoints").glob(pattern)
         names = [path.stem if self._together else path.parent.name for path in found]
-        return sorted((name for name in names if re.fullmatch(STEP, name)), reverse=True)
+        return sorted((name for name in names if re.fullmatch(self._only, name)), reverse=True)
 
     def _write(
         self, folder: Path, name: str, part: Part

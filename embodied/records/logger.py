@@ -18,6 +18,7 @@ from embodied.core.errors import UserError
 from embodied.records.events import EventFile
 from embodied.records.progress import say
 from embodied.records.run_records import append_line
+from embodied.records.tracker import open_tracker
 from embodied.records.video import encode_gif
 
 
@@ -27,10 +28,12 @@ class Logger:
     Args:
       folder: the run folder.
       step: agent steps done; events of later steps, left by a killed run, are purged.
+      tracker: where scalars go beside TensorBoard; see `tracker.KINDS`.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path, step: int, tracker: str = "none") -> None:
         self._folder = folder
+        self._tracker = open_tracker(tracker, folder)
         self._warned = False
         self._events: EventFile | None = None
         with self._guarded():
@@ -50,6 +53,8 @@ class Logger:
         ]
         with self._guarded():
             self._summarize(summaries, step)
+        if self._tracker and summaries:
+            self._tracker.log({each.tag: float(values[each.tag]) for each in summaries}, step)
 
     def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
         """Writes the histogram of the finite ones among `values`."""
@@ -61,25 +66,32 @@ class Logger:
             summary = Summary.Value(tag=tag, histo=make_histogram(values, 30))
             self._summarize([summary], step)
 
-    def video(self, tag: str, frames: np.ndarray, step: int) -> None:
+    def video(self, tag: str, frames: np.ndarray, step: int) -> Path | None:
         """Writes `videos/<tag>-<step>.gif` and the same as an animated TensorBoard image.
 
         Args:
           tag: such as `report/openloop`; slashes become dashes in the file's name.
           frames: uint8 [T, H, W, 1 or 3].
           step: agent step.
+
+        Returns:
+          The file; None where it could not be written.
         """
+        path = None
         with self._guarded():
             data = encode_gif(frames)
             folder = self._folder / "videos"
             check_inside(self._folder, ["videos"])
             folder.mkdir(exist_ok=True)
-            write_atomic(folder / f"{tag.replace('/', '-')}-{step:09d}.gif", data)
+            place = folder / f"{tag.replace('/', '-')}-{step:09d}.gif"
+            write_atomic(place, data)
+            path = place
             height, width = frames.shape[1:3]
             image = Summary.Image(
                 height=height, width=width, colorspace=3, encoded_image_string=data
             )
             self._summarize([Summary.Value(tag=tag, image=image)], step)
+        return path
 
     def timing(self, values: Mapping[str, Any]) -> None:
         """Appends a line to timing.jsonl."""
@@ -87,7 +99,9 @@ class Logger:
             append_line(self._folder / "timing.jsonl", {"time": time.time(), **values})
 
     def close(self) -> None:
-        """Closes the event file."""
+        """Closes the event file and the tracker."""
+        if self._tracker:
+            self._tracker.close()
         if self._events:
             self._events.close()
 

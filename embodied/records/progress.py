@@ -18,10 +18,11 @@ class Progress:
 
     Args:
       total: agent steps of the run.
+      updates: of the run, where it is told in updates alone; 0 where it steps environments.
     """
 
-    def __init__(self, total: int) -> None:
-        self._total = total
+    def __init__(self, total: int, updates: int = 0) -> None:
+        self._total, self._updates = total, updates
         self._training = False
         self._sums = [0.0, 0.0, 0.0]  # Steps, updates and seconds, older ones less and less.
 
@@ -36,16 +37,17 @@ class Progress:
           interval: agent steps, updates and seconds since the last time.
           returns: the last returns, as text.
         """
-        parts = [f"step {step:,}/{self._total:,} ({step / self._total:.0%})"]
-        if not updates:
-            parts.append("filling the replay")
+        if self._updates:
+            parts = [f"update {updates:,}/{self._updates:,} ({updates / self._updates:.0%})"]
         else:
-            parts.append(f"updates {updates:,}")
+            parts = [f"step {step:,}/{self._total:,} ({step / self._total:.0%})"]
+            parts.append(f"updates {updates:,}" if updates else "filling the replay")
         if self._training:
             self._sums = [_MEMORY * old + new for old, new in zip(self._sums, interval)]
             steps, trained, seconds = self._sums
             rate = steps / max(seconds, 1e-9)
-            parts += [f"{rate:.1f} steps/s", f"{trained / max(seconds, 1e-9):.1f} updates/s"]
+            rates = [f"{rate:.1f} steps/s", f"{trained / max(seconds, 1e-9):.1f} updates/s"]
+            parts += rates[1:] if self._updates else rates
             if rate:
                 parts.append(f"ETA {duration((self._total - step) / rate)}")
         self._training = self._training or interval[1] > 0

@@ -125,6 +125,20 @@ class ReplayFiles:
             self._check(latents or {}, replay.latents, len(positions), "the file of latents")
             replay.store.write(positions, latents or {})
 
+    def copy(
+        self, state: dict[str, Any], folder: Path, damaged: Collection[str], latents: Arrays | None
+    ) -> None:
+        """Fills the replay from another run's files, so that `save` writes all of it anew.
+
+        Args:
+          state: see `load`.
+          folder: see `load`.
+          damaged: see `load`.
+          latents: see `load`.
+        """
+        self.load(state, folder, damaged, latents)
+        self._chunks, self._saved = [], self._replay.oldest.copy()
+
     def _load_chunk(self, chunk: Chunk, path: Path) -> None:
         names = self._names()
         row = sum(

@@ -6,7 +6,9 @@ import dataclasses
 from typing import Annotated
 
 from embodied.core import ranges
+from embodied.core.errors import UserError, nearest
 from embodied.core.ranges import Note, Range
+from embodied.records.tracker import KINDS
 from embodied.replay.sampling import Sampling
 
 MAX_ENVS = 2**16
@@ -58,6 +60,9 @@ class RunConfig:
         as there are processors for it beside its own, at most 16. The records are the same as
         long as none is restarted.
       env_timeout: seconds after which an environment in a process counts as hung.
+      offline: folder of a run whose replay is trained on as it is; no environment is stepped but in
+        evaluations. Agent steps then only count the updates that an online run would have made.
+      tracker: none, wandb or trackio: where scalars go beside TensorBoard.
     """
 
     steps: Annotated[int, ranges.COUNT, Note("agent steps")] = 100_000
@@ -86,9 +91,16 @@ class RunConfig:
     env_process: bool = False
     eval_processes: Annotated[int, Range(-1, MAX_PROCESSES)] = 0
     env_timeout: Annotated[float, Range(0, MAX_TIMEOUT, above=True), Note("seconds")] = 120.0
+    offline: str = ""
+    tracker: str = "none"
 
     def __post_init__(self) -> None:
         ranges.check_fields(self, "run.")
+        if self.tracker not in KINDS:
+            raise UserError(
+                f"run.tracker: expected one of {', '.join(KINDS)}, got {self.tracker!r}"
+                f"{nearest(self.tracker, KINDS)}"
+            )
 
 
 def sampling(run: RunConfig, batch_length: int) -> Sampling:

@@ -9,6 +9,7 @@ from typing import Any
 from embodied.checkpoint.checkpoints import Checkpoints
 from embodied.checkpoint.files import CorruptFile, decode
 from embodied.checkpoint.folders import check_inside
+from embodied.checkpoint.manifest import STEP
 from embodied.checkpoint.parts import Saved
 from embodied.core.errors import UserError
 from embodied.core.learner import Arrays, Learner
@@ -30,8 +31,9 @@ def evaluate(
     seeds: Sequence[int],
     run: RunConfig,
     folder: str = "eval",
+    checkpoint: int | None = None,
 ) -> dict[str, Any]:
-    """Plays `run.eval_eps` episodes with the newest checkpoint of each member.
+    """Plays `run.eval_eps` episodes with a checkpoint of each member, the newest unless given.
 
     With the settings of the training run it gives the same episodes as the evaluation which that
     run made at this step. The run folder is only read; results go to a folder inside it.
@@ -44,10 +46,12 @@ def evaluate(
       run: see `RunConfig`.
       folder: name of the folder for `episodes.jsonl`, `metrics.jsonl` and the video; what it held
         is replaced.
+      checkpoint: agent step of another checkpoint than the newest.
 
     Returns:
       `step` of the checkpoint, `cut` (name of the signal that ended it early, or None; its lines
-      then say `"cut": true`), and `members`: for each `seed`, `logdir` and the means `eval/...`.
+      then say `"cut": true`), and `members`: for each `seed`, `logdir`, the path of the `video` or
+      None, and the means `eval/...`.
 
     Raises:
       UserError: when there is no checkpoint, or an environment fails.
@@ -56,8 +60,15 @@ def evaluate(
     root = logdirs[0] if len(logdirs) == 1 else logdirs[0].parent
     for logdir in logdirs:
         check_inside(logdir, [folder, f"{folder}/videos"])
-    taken = Checkpoints(root, logdirs).take(_read, say)
+    only = STEP if checkpoint is None else rf"{checkpoint:012d}(-\d\d)?"
+    taken = Checkpoints(root, logdirs, only=only).take(_read, say)
     if taken is None:
+        there = {int(name[:12]) for name in Checkpoints(root, logdirs).names()}
+        if there:
+            raise UserError(
+                f"there is no checkpoint of step {checkpoint} in {root}, only of "
+                f"{', '.join(map(str, sorted(there)))}"
+            )
         raise UserError(f"there is no checkpoint in {root}; train first, or check --logdir")
     arrays, step, updates = taken
     learner.load(arrays)
@@ -80,12 +91,12 @@ def evaluate(
         records = Records(target)
         records.load(dict.fromkeys(FILES, b""), None)
         records.release(lines)
-        frames = outcome.frames[n]
+        frames, video = outcome.frames[n], None
         if frames is not None:
             logger = Logger(target, step)
-            logger.video("eval/episode", frames, step)
+            video = logger.video("eval/episode", frames, step)
             logger.close()
-        results.append({"seed": int(seeds[n]), "logdir": str(logdir), **means})
+        results.append({"seed": int(seeds[n]), "logdir": str(logdir), "video": video, **means})
     return {"step": step, "cut": stop.name if outcome.cut else None, "members": results}
 
 

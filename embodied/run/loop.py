@@ -51,8 +51,9 @@ class Loop:
         state = self._state
         self._launch()  # What a stop has cut short, and what it has kept from starting.
         self._evaluate()
+        step = self._train_offline if self._run.offline else self._step
         while state.step < self._run.steps and not self._stop:
-            self._step()
+            step()
             self._due()
         self._collect(wait=True)
         self._save()
@@ -75,11 +76,7 @@ class Loop:
         with timer.section("policy"):
             actions, stored = self._act(obs)
         actions[obs["is_last"]] = 0  # The environment resets next.
-        size, length = self._setup.batch_size, self._setup.batch_length
-        due = updates_due(state.step, state.began, self._run, size, length)
-        with timer.section("train"):
-            while state.updates < due:
-                self._update()
+        self._train()
         with timer.section("env"):
             stepped = state.driver.step(actions, state.mask())
         self._freeze(stepped.errors, broken=True)
@@ -93,6 +90,20 @@ class Loop:
             self._reporter.limited()
         for episode in stepped.episodes:
             self._reporter.episode(episode)
+
+    def _train_offline(self) -> None:
+        """Makes the updates of one agent step in every environment, and steps none."""
+        self._find_failed()  # Waits for the last updates: batches must not pile up.
+        self._train()
+        self._state.step += self._run.envs
+
+    def _train(self) -> None:
+        """Makes the updates that are due."""
+        state, size, length = self._state, self._setup.batch_size, self._setup.batch_length
+        due = updates_due(state.step, state.began, self._run, size, length)
+        with self._timer.section("train"):
+            while state.updates < due:
+                self._update()
 
     def _act(self, obs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, Mapping[str, Any]]:
         """Returns actions [N, E, A], random until training starts, and what is stored with them."""

@@ -14,6 +14,7 @@ from embodied.records.timer import Timer
 from embodied.run.config import RunConfig
 from embodied.run.evaluation import Outcome
 from embodied.run.member import Member
+from embodied.run.offline import total_updates
 from embodied.run.setup import Setup
 from embodied.run.state import RunState
 from embodied.stepping.driver import Episode
@@ -31,10 +32,10 @@ class Reporter:
     def __init__(self, setup: Setup, state: RunState, timer: Timer) -> None:
         self._state, self._timer, self._run = state, timer, setup.run
         self._limited = False  # Whether it was said that episodes are cut.
-        self._progress = Progress(setup.run.steps)
+        self._progress = Progress(setup.run.steps, total_updates(setup))
         self._shown = (state.step, state.updates)  # At the last progress line.
         for member in state.members:
-            member.logger = Logger(member.folder, state.step)
+            member.logger = Logger(member.folder, state.step, setup.run.tracker)
 
     def close(self) -> None:
         """Closes the logs."""

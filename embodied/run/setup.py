@@ -164,10 +164,19 @@ def check_capacity(run: RunConfig, length: int) -> int:
     return capacity
 
 
-def open_replays(setup: Setup, driver: Driver) -> list[Replay]:
-    """Makes empty replays, one for each member, and says how large they are."""
+def open_replays(setup: Setup, driver: Driver, capacity: int | None = None) -> list[Replay]:
+    """Makes empty replays, one for each member, and says how large they are.
+
+    Args:
+      setup: what the run is made of.
+      driver: knows what a step holds.
+      capacity: transitions of each, where they are fixed (`run.offline`).
+    """
     run, length, latents = setup.run, setup.batch_length, setup.learner.stored_space
-    capacity, windows = check_capacity(run, length), sampling(run, length)
+    windows, start = sampling(run, length), "training starts with them"
+    if capacity is None:
+        capacity = check_capacity(run, length)
+        start = f"training starts at step {fill_step(run, length):,}"
     spaces = {**driver.spaces, **latents}
     # A ring for each environment: more than the capacity where that is no multiple of them.
     stores = setup.learner.make_stores(spaces, ring_size(capacity, run.envs) * run.envs)
@@ -182,10 +191,7 @@ def open_replays(setup: Setup, driver: Driver) -> list[Replay]:
             "run.replay_size"
         ) from error
     size = sum(replay.store.nbytes for replay in replays)
-    say(
-        f"replay: {len(replays)} x {capacity:,} steps, {size / 1e9:.2f} GB; training starts at "
-        f"step {fill_step(run, length):,}"
-    )
+    say(f"replay: {len(replays)} x {capacity:,} steps, {size / 1e9:.2f} GB; {start}")
     return replays
 
 

@@ -18,6 +18,7 @@ from embodied.records.run_records import FILES, Records
 from embodied.run.config import fill_step
 from embodied.run.member import Member, members, under
 from embodied.run.member_state import MemberState
+from embodied.run.offline import Recorded
 from embodied.run.setup import Setup, open_driver, open_replays, require
 from embodied.stepping.driver import Driver
 
@@ -83,7 +84,11 @@ class RunState:
                 f"{self.setup.root} has records but no checkpoint to continue from; choose "
                 "another --logdir, or move the old records away"
             )
-        self._open(range(len(self.setup.seeds)), {})
+        recorded = Recorded.read(self.setup) if self.setup.run.offline else None
+        self._open(range(len(self.setup.seeds)), {}, recorded.capacity if recorded else None)
+        if recorded:
+            recorded.fill(self.members)
+            self.began = 0
         require(self.driver.reset(self.mask()), self.setup.seeds)
         for member in self.members:
             member.records.load(dict.fromkeys(FILES, b""), None)
@@ -160,11 +165,15 @@ class RunState:
         own = {name: each[member.index] for name, each in arrays.items()}
         return member.save(common, own, self.driver, broken)
 
-    def _open(self, active: Sequence[int], loops: dict[int, Arrays]) -> None:
+    def _open(
+        self, active: Sequence[int], loops: dict[int, Arrays], capacity: int | None = None
+    ) -> None:
         """Makes the environments of the active members, and all members with empty replays."""
         setup = self.setup
         self.driver = open_driver(setup, active, self.step, loops)
-        self.members = members(setup.seeds, setup.logdirs, open_replays(setup, self.driver))
+        self.members = members(
+            setup.seeds, setup.logdirs, open_replays(setup, self.driver, capacity)
+        )
 
     def _load(self, saved: Sequence[Saved]) -> None:
         """Takes over a checkpoint."""
@@ -189,7 +198,8 @@ class RunState:
             old = {"began": fill if self.step > fill else None}
             self.began = (lead.draws or old)["began"]
             loops = [files["loop.safetensors"] for files in arrays]
-            self._open(going, dict(enumerate(loops)))
+            fixed = lead.replay["ring"] * lead.envs if setup.run.offline else None
+            self._open(going, dict(enumerate(loops)), fixed)
             learner.load([files["learner.safetensors"] for files in arrays])
             self._refuse_failed(saved, states, going)
             self.carry = learner.load([under("carry/", loop) for loop in loops], self.carry)

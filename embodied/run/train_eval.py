@@ -65,7 +65,7 @@ def train_eval(
     root = root or (logdirs[0] if len(logdirs) == 1 else logdirs[0].parent)
     if logdirs != [root] and any(folder.parent != root for folder in logdirs):
         raise UserError(f"the folders of a population must lie in one folder, got {logdirs}")
-    if not all((folder / CONFIG).exists() for folder in logdirs):
+    if not run.offline and not all((folder / CONFIG).exists() for folder in logdirs):
         check_capacity(run, batch_length)  # Before a folder is anybody's.
     texts = list(zip(logdirs, configs))
     with StopFlag() as stop:

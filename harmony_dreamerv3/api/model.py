@@ -13,13 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from embodied.checkpoint.checkpoints import Checkpoints
-from embodied.checkpoint.files import decode as decode_file
-from embodied.checkpoint.parts import Saved
 from embodied.core.errors import UserError, nearest
 from embodied.core.space import Space
-from embodied.records.logger import say
-from harmony_dreamerv3.config import Config, environments, folder
+from harmony_dreamerv3.config import Config, environments
+from harmony_dreamerv3.interop import sources
 from harmony_dreamerv3.runtime import devices, trees
 from harmony_dreamerv3.runtime.runtime import Runtime
 
@@ -31,7 +28,8 @@ def load(run: str | Path, *, env: Any = None, platform: str | None = None) -> Mo
     """Loads the agent of a run, as its newest checkpoint has it.
 
     Args:
-      run: a run folder, such as `runs/atari_pong-harmony-0`, or `SWEEP/seed-0` of a population.
+      run: a run folder, such as `runs/atari_pong-harmony-0`, or `SWEEP/seed-0` of a population; a
+        checkpoint in it, such as `RUN/checkpoints/000000005000`; or a folder of `export --hub`.
       env: the environment of a run that was given one; only its spaces are looked at.
       platform: auto, cpu, gpu or tpu; None for that of the run.
 
@@ -40,35 +38,30 @@ def load(run: str | Path, *, env: Any = None, platform: str | None = None) -> Mo
     """
     from harmony_dreamerv3.api.training import makers
 
-    place = Path(run)
-    config = folder.read(place)
+    source = sources.read(run)
+    config = source.config
+    if config is None:
+        raise UserError(f"{run} holds arrays without a configuration; make a run of it with import")
     settings = dataclasses.replace(
         config.jax, platform=platform or config.jax.platform,
         population_devices=1, data_devices=1, coordinator="", processes=1, process=0,
     )  # fmt: skip
     config = dataclasses.replace(config, jax=settings)
-    found = Checkpoints(place, [place]).take(_read, say)
-    if found is None:
-        raise UserError(f"there is no checkpoint in {place}; train first")
     with devices.memory_errors():
         devices.setup(config.jax)
         spaces = environments.spaces(makers(config, env)[0])
         runtime = Runtime(config, spaces.obs, spaces.act, [config.seed])
-        runtime.load([found[0]])
+        # A hub folder has no optimizer; a fresh one stands in.
+        runtime.load([{**runtime.save()[0], **source.arrays} if source.hub else source.arrays])
         params = trees.member(runtime.agent.policy_params(runtime.state), 0)
         state = trees.member(runtime.state, 0)
     whole = getattr(_functions_of(config.base), "parameters", _trained)(state)
-    return Model(config, runtime.agent, whole, params, found[1])
+    return Model(config, runtime.agent, whole, params, source.step)
 
 
 def _trained(state: Any) -> Any:
     """All parameters, for a base whose functions need nothing else of a state."""
     return state.params
-
-
-def _read(saved: Sequence[Saved]) -> tuple[dict[str, np.ndarray], int]:
-    path = saved[0].files["learner.safetensors"]
-    return decode_file(path.read_bytes(), path), int(saved[0].state["step"])
 
 
 class Model:

@@ -17,6 +17,7 @@ from embodied.core.rng import check_seeds
 from embodied.envs.gym import Options
 from harmony_dreamerv3.api import own_env
 from harmony_dreamerv3.config import Config, environments, folder, labels
+from harmony_dreamerv3.interop import initial
 from harmony_dreamerv3.runtime import devices, multihost
 from harmony_dreamerv3.runtime.runtime import Runtime
 from harmony_dreamerv3.verbs import summary
@@ -86,6 +87,7 @@ def train(
             )
             if env is None and (note := environments.note(config)):
                 print(f"note: {note}", flush=True)
+            initial.initialise(learner, config, mine, folders)
             result = embodied.run.train_eval(
                 learner, make_env, make_eval_env if config.run.eval_every else None, folders,
                 members, config.run, config.batch_size, config.batch_length, mine, texts,

@@ -105,7 +105,8 @@ ADDED: Flat = {
     "base": bases.DEFAULT, "jax.fast": True, "balance.lr": 0.0, "balance.init": "one",
     "run.random_fill": True, "run.pretrain": 0, "run.consec_train": 1, "run.replay_context": 0,
     "run.replay_online": False, "run.replay_episodes": False, "run.replay_ends": False,
-    "run.replay_minlen": 0, "run.episode_limit": 27_000,
+    "run.replay_minlen": 0, "run.episode_limit": 27_000, "run.offline": "", "run.tracker": "none",
+    "init": "", "init_keys": "",
 }  # fmt: skip
 
 

@@ -68,6 +68,12 @@ def _known(base: str) -> Flat:
     return flat
 
 
+@functools.cache
+def _stated(base: str) -> Flat:
+    """Every key that has its default in a file, or at `run` and `env`."""
+    return defaults(blocks(), base)
+
+
 def make(names: Sequence[str] = (), flags: Mapping[str, Any] | None = None) -> Config:
     """Builds a configuration from blocks and flags.
 
@@ -114,9 +120,10 @@ def lay(flat: Flat, base: str, layers: Iterable[tuple[str, Mapping[str, Any]]]) 
     Raises:
       UserError: see `make`.
     """
-    flat = {key: value for key, value in flat.items() if key != "base"}
-    # What no file states, since a dataclass does; only the full name reaches it.
-    unstated = {key: value for key, value in _known(base).items() if key not in flat}
+    # What no file states, since a dataclass does; only the full name reaches it, also where a run
+    # goes on, whose configuration has everything.
+    unstated = {k: flat.get(k, v) for k, v in _known(base).items() if k not in _stated(base)}
+    flat = {key: value for key, value in flat.items() if key != "base" and key not in unstated}
     for source, layer in layers:
         own = str(layer.get("base", base))
         if own != base:
@@ -130,7 +137,7 @@ def lay(flat: Flat, base: str, layers: Iterable[tuple[str, Mapping[str, Any]]]) 
             flat = update(flat, keys, source)
         except UnknownKey as error:
             raise _foreign(error.key, base, f"{source}: ") or error from error
-    return {"base": base, **flat}
+    return {"base": base, **unstated, **flat}
 
 
 def _foreign(key: str, base: str, prefix: str) -> UserError | None:

@@ -23,7 +23,7 @@ TIMESTAMP = "{timestamp}"
 CHANGEABLE = (
     "label", "logdir", "run.steps", "run.eval_async", "run.save_every", "run.keep",
     "run.video_length", "run.log_every", "run.report_every", "run.eval_every", "run.eval_eps",
-    "run.eval_envs", "run.env_process", "run.eval_processes", "run.env_timeout",
+    "run.eval_envs", "run.env_process", "run.eval_processes", "run.env_timeout", "run.tracker",
     "jax.platform", "jax.prealloc", "jax.cache", "jax.device_replay", "jax.deterministic",
     "jax.population_devices", "jax.data_devices", "jax.debug_nans",
     "jax.coordinator", "jax.processes", "jax.process",
@@ -46,8 +46,6 @@ def prepare(folder: Path, config: Config) -> str:
     Raises:
       UserError: when it holds a run of another configuration or version, or parts of a run.
     """
-    head = f"# harmony_dreamerv3 run, format {VERSION}\n"
-    body = f"format: {VERSION}\n{dump(config)}"
     path = folder / FILE
     check_place(folder)
     if not path.exists():
@@ -56,7 +54,7 @@ def prepare(folder: Path, config: Config) -> str:
             raise UserError(
                 f"{folder} holds {', '.join(parts)}, but no {FILE}; give another --logdir"
             )
-        return head + body
+        return text(config)
     old, new = upgrade(_read_version(path)), flatten(to_dict(config))
     if old["base"] != new["base"]:
         raise UserError(
@@ -83,7 +81,13 @@ def prepare(folder: Path, config: Config) -> str:
         for key in differing
         if key.startswith("run.")
     ]
-    return head + "".join(f"{line}\n" for line in history) + body
+    return text(config, history)
+
+
+def text(config: Config, history: Sequence[str] = ()) -> str:
+    """The text of a `config.yaml`; `history` are the lines of what was changed, and when."""
+    head = [f"# harmony_dreamerv3 run, format {VERSION}", *history, f"format: {VERSION}"]
+    return "\n".join(head) + f"\n{dump(config)}"
 
 
 def newest_step(folder: Path) -> int:

@@ -93,8 +93,9 @@ def update(flat: Flat, layer: Mapping[str, Any], source: str) -> Flat:
 
 
 def _matches(key: str, flat: Flat, source: str) -> list[str]:
-    if key in flat:
-        return [key]
+    for name in (key, key.replace("-", "_")):  # As words of the command line are often joined.
+        if name in flat:
+            return [name]
     if not PLAIN.fullmatch(key):
         try:
             pattern = re.compile(key)

@@ -138,6 +138,8 @@ class Config:
       label: name of this run's column in tables; empty: that of what runs.
       seed: of all draws.
       logdir: run folder; empty for runs/TASK-LABEL-SEED.
+      init: run, checkpoint, hub folder or file of parameters that a new run begins with.
+      init_keys: regular expression of the parameters that `init` takes; empty for all that fit.
       agent: the `AgentConfig` of the base.
       batch_size: windows in a batch.
       batch_length: steps of a window.
@@ -149,6 +151,8 @@ class Config:
     label: str
     seed: Annotated[int, SEEDS]
     logdir: str
+    init: str
+    init_keys: str
     agent: Any
     balance: BalanceConfig
     batch_size: Annotated[int, ranges.COUNT, Note("windows", symbol="B")]

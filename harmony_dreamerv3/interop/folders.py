@@ -13,24 +13,20 @@ import jax
 import numpy as np
 
 from embodied.checkpoint import files
-from embodied.checkpoint.checkpoints import Checkpoints
 from embodied.checkpoint.lock import Lock
-from embodied.checkpoint.parts import Saved
 from embodied.core.errors import UserError
-from embodied.records.progress import say
 from embodied.run.setup import Setup
 from embodied.run.state import RunState
 from harmony_dreamerv3 import config as configs
 from harmony_dreamerv3.config import Config, environments, labels, overrides
 from harmony_dreamerv3.config import folder as run_folder
-from harmony_dreamerv3.interop import checkpoint, names_2025, upstream
+from harmony_dreamerv3.interop import checkpoint, names_2025, sources, upstream
 from harmony_dreamerv3.interop.names import export_arrays
 from harmony_dreamerv3.runtime import devices
 from harmony_dreamerv3.runtime.runtime import Runtime
 
 # Methods whose s is the log of sigma that the released code's harmonizers hold.
 HARMONIC = ("harmony",)
-LEARNER = "learner.safetensors"
 MODERN = "dreamerv3_2025"  # whose upstream code has other names, and no harmonizers
 
 
@@ -127,15 +123,13 @@ def export_run(folder: Path, out: Path) -> str:
     if out.suffix not in (".safetensors", ".npz"):
         raise UserError(f"expected OUT to end in .safetensors or .npz, got {str(out)!r}")
     config = run_folder.read(folder)
-    if config.base != "dreamerv3":
+    if config.base not in ("dreamerv3", MODERN):
         raise UserError(
             f"{folder} is of base {config.base}; export writes names of the released code of 2023, "
             "which has only runs of base dreamerv3 as counterparts"
         )
-    newest = Checkpoints(folder, [folder]).take(_read, say)
-    if newest is None:
-        raise UserError(f"there is no checkpoint in {folder}; train first")
-    arrays, step = newest
+    source = sources.of_run(folder)
+    arrays, step = source.arrays, source.step
     omitted = ""
     if config.balance.method not in HARMONIC or config.base == MODERN:
         weights = [name for name in arrays if name.startswith("params/balance/")]
@@ -155,12 +149,6 @@ def export_run(folder: Path, out: Path) -> str:
     except OSError as error:
         raise UserError(f"cannot write {out}: {error}") from error
     return f"{len(variables)} variables of step {step:,} written to {out}{omitted}"
-
-
-def _read(saved: Sequence[Saved]) -> tuple[dict[str, np.ndarray], int]:
-    """Returns the learner's arrays and the step of a checkpoint."""
-    path = saved[0].files[LEARNER]
-    return files.decode(path.read_bytes(), path), int(saved[0].state["step"])
 
 
 def _flat(tree: Any) -> dict[str, np.ndarray]:

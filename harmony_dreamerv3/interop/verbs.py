@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from embodied.core.errors import UserError
+
 
 def parity_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `parity`."""
@@ -40,10 +42,12 @@ def export_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `export`."""
     parser.description = (
         "Writes the parameters of a run's newest checkpoint under the released code's names, as "
-        ".safetensors or .npz."
+        ".safetensors or .npz; or with --hub a folder with weights, configuration and model card "
+        "that `load` and `train --init` read. Uploading it is up to you."
     )
     parser.add_argument("folder", type=Path, metavar="RUN")
-    parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument("out", type=Path, nargs="?", metavar="OUT")
+    parser.add_argument("--hub", type=Path, metavar="FOLDER", help="instead of OUT")
 
 
 def run_parity(args: argparse.Namespace) -> int:
@@ -67,8 +71,13 @@ def run_import(args: argparse.Namespace) -> int:
 
 
 def run_export(args: argparse.Namespace) -> int:
-    """Writes parameters under the released code's names."""
-    from harmony_dreamerv3.interop import folders
+    """Writes parameters under the released code's names, or a hub folder."""
+    from harmony_dreamerv3.interop import folders, hub
 
+    if (args.out is None) == (args.hub is None):
+        raise UserError("export: expected either OUT.npz (or .safetensors) or --hub FOLDER")
+    if args.hub:
+        print(hub.export(args.folder, args.hub))
+        return 0
     print(folders.export_run(args.folder, args.out))
     return 0

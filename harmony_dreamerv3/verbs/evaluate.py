@@ -1,4 +1,4 @@
-"""The verb `eval`: the last checkpoint of a run plays."""
+"""The verb `eval`: a checkpoint of a run plays."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import signal
 from pathlib import Path
 
 from embodied.core.errors import UserError
+from embodied.core.rng import check_seeds
+
+VIDEO = 27_000  # agent steps: a whole episode of the benchmark
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +18,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("logdir", type=Path, metavar="RUN", help="run folder")
     add("--episodes", type=int, help="default: run.eval_eps of the run")
+    add("--checkpoint", type=int, metavar="STEP", help="default: the newest; see RUN/checkpoints")
+    add("--seed", type=int, metavar="S", help="of the episodes (default: that of the run, which "
+        "gives those of its own evaluation)")  # fmt: skip
+    add("--video", action="store_true", help="film the first episode, whatever run.video_length is")
     add("--platform", help="auto, cpu, gpu or tpu (default: that of the run)")
 
 
@@ -28,19 +35,30 @@ def run(args: argparse.Namespace) -> int:
 
     if args.episodes is not None and args.episodes < 1:
         raise UserError(f"--episodes must be at least 1, got {args.episodes}")
+    if args.seed is not None:
+        check_seeds([args.seed])
     config = folder.read(args.logdir)
     jax_config = dataclasses.replace(
         config.jax, platform=args.platform or config.jax.platform,
         population_devices=1, data_devices=1, coordinator="", processes=1, process=0,
     )  # fmt: skip
-    settings = dataclasses.replace(config.run, eval_eps=args.episodes or config.run.eval_eps)
+    settings = dataclasses.replace(
+        config.run, eval_eps=args.episodes or config.run.eval_eps,
+        video_length=VIDEO if args.video else config.run.video_length,
+    )  # fmt: skip
     config = dataclasses.replace(config, jax=jax_config, run=settings)
     with devices.memory_errors():
         devices.setup(config.jax)
         make_env = environments.maker(config, evaluation=True)
         spaces = environments.spaces(make_env)
-        learner = Runtime(config, spaces.obs, spaces.act, [config.seed])
-        done = embodied.run.evaluate(learner, make_env, [args.logdir], [config.seed], settings)
-    cut = done["cut"]
+        seeds = [config.seed if args.seed is None else args.seed]
+        learner = Runtime(config, spaces.obs, spaces.act, seeds)
+        done = embodied.run.evaluate(
+            learner, make_env, [args.logdir], seeds, settings, checkpoint=args.checkpoint
+        )
+    cut, video = done["cut"], done["members"][0]["video"]
+    print(f"checkpoint of step {done['step']:,}, seed {seeds[0]}")
     summary.evaluation(args.logdir / "eval", cut and (cut, settings.eval_eps))
+    if video or args.video:
+        print(f"video: {video or 'none, there is no image to see'}")
     return 128 + signal.Signals[cut] if cut else 0

@@ -34,6 +34,10 @@ def arguments(parser: Parser) -> None:
     add = parser.add_argument
     add("--configs", nargs="+", default=[], metavar="BLOCK", help="config blocks")
     add("--logdir", help="run folder (default: runs/TASK-LABEL-SEED); {timestamp} is the time")
+    add("--init", metavar="SOURCE", help="begin with the parameters that fit of a run, a "
+        "checkpoint, a hub folder, or a file under the released code's names")  # fmt: skip
+    add("--init-keys", metavar="REGEX", help="of --init: only those, such as world_model/")
+    add("--offline", metavar="REPLAY", help="train on the replay of a run, without an environment")
     add("--seeds", nargs="+", type=int, metavar="N", help="one learner for each, always a list")
 
 
@@ -55,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     from harmony_dreamerv3.config import folder, overrides
 
     flags = overrides.parse_flags(args.flags)
+    own = {"init": args.init, "init_keys": args.init_keys, "run.offline": args.offline}
+    flags |= {key: value for key, value in own.items() if value is not None}
     if args.seeds and "seed" in flags:
         raise UserError("give --seed or --seeds, not both")
     seeds = args.seeds

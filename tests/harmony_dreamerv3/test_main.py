@@ -261,8 +261,13 @@ def test_train_resume_eval_and_refusal(capsys: pytest.CaptureFixture[str], tmp_p
     error = fails(capsys, *argv, "--run.steps", "220", "--batch_size", "2")
     assert "batch_size: 4 there, 2 now" in error
     assert sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*")) == before
-    assert main(["eval", str(folder), "--episodes", "3"]) == 0
-    assert "n = 3" in capsys.readouterr().out
+    words = ["--checkpoint", "200", "--seed", "8", "--episodes", "3", "--video"]
+    assert main(["eval", str(folder), *words]) == 0
+    out = capsys.readouterr().out
+    assert "checkpoint of step 200, seed 8\n" in out and "n = 3" in out
+    film = folder / "eval" / "videos" / "eval-episode-000000200.gif"
+    assert f"video: {film}\n" in out and film.exists()
+    assert "only of 200, 220" in fails(capsys, "eval", str(folder), "--checkpoint", "9")
     # Nor are fewer steps than are done, or files where the run has folders.
     assert "run.steps is 20, but" in fails(capsys, *argv, "--run.steps", "20")
     shutil.rmtree(folder / "eval")

@@ -68,6 +68,21 @@ def test_the_eval_verb_refuses_what_is_no_checkpoint_of_a_run(
         evaluate(learner(3), make_env, [tmp_path], [3], RUN)
 
 
+def test_an_older_checkpoint_other_seeds_and_a_film(tmp_path: Path) -> None:
+    train_eval(learner(3), make_env, make_env, [tmp_path], [3], RUN, 2, 4)
+    first = evaluate(learner(3), make_env, [tmp_path], [3], RUN, checkpoint=0)
+    again = evaluate(learner(3), make_env, [tmp_path], [3], RUN, checkpoint=0)
+    other = evaluate(learner(3), make_env, [tmp_path], [4], RUN, checkpoint=0)
+    newest = evaluate(learner(3), make_env, [tmp_path], [3], RUN)
+    assert (first["step"], newest["step"]) == (0, 60)
+    returns = [each["members"][0]["eval/return"] for each in (first, again, other, newest)]
+    assert returns[0] == returns[1] and returns[0] != returns[2] and returns[0] != returns[3]
+    film = first["members"][0]["video"]
+    assert film == tmp_path / "eval" / "videos" / f"eval-episode-{0:09d}.gif" and film.exists()
+    with pytest.raises(UserError, match=r"no checkpoint of step 7 in .*, only of 0, 60"):
+        evaluate(learner(3), make_env, [tmp_path], [3], RUN, checkpoint=7)
+
+
 def test_the_eval_verb_needs_a_folder_for_its_results(tmp_path: Path) -> None:
     train_eval(learner(3), make_env, None, [tmp_path], [3], RUN, 2, 4)
     (tmp_path / "eval").write_text("")

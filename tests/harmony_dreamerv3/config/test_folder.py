@@ -119,3 +119,12 @@ def test_the_time_in_a_name():
     several = configs.make(["debug"], {"jax.coordinator": "auto"})
     with pytest.raises(UserError, match="need the same folder"):
         folder.expand("runs/{timestamp}", several)
+
+
+def test_a_pattern_reaches_the_same_keys_when_a_run_goes_on(tmp_path):
+    """`cont_head.bins` stands in no file, so that a pattern leaves it alone."""
+    flags = {r".*\.bins": 41}
+    before = configs.make(["debug"], flags)
+    (tmp_path / "config.yaml").write_text(folder.prepare(tmp_path, before))
+    assert folder.resume(tmp_path, flags)[0] == before
+    assert before.agent.critic.bins == 41

@@ -18,36 +18,6 @@ from harmony_dreamerv3.config import folder as run_folder
 from harmony_dreamerv3.interop import folders, names
 from harmony_dreamerv3.main import main
 
-FLAGS = {
-    **tiny.SIZES,
-    "task": "dummy_disc",
-    "harmony": True,
-    "batch_size": 2,
-    "batch_length": 4,
-    "run.steps": 24,
-    "run.train_fill": 4,
-    "run.train_ratio": 1.0,
-    "run.eval_every": 0,
-    "run.report_every": 0,
-    "run.video_length": 0,
-    "run.eval_eps": 1,
-    "run.eval_envs": 1,
-    "env.dummy.image": False,
-    "jax.cache": False,
-    "jax.device_replay": "False",
-}
-WORDS = [word for key, value in FLAGS.items() for word in (f"--{key}", str(value))]
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """A short run, and its parameters under the released code's names."""
-    base = tmp_path_factory.mktemp("run")
-    assert main(["train", "--logdir", str(base / "run"), *WORDS]) == 0
-    assert main(["export", str(base / "run"), str(base / "out.npz")]) == 0
-    with np.load(base / "out.npz") as archive:
-        return base, dict(archive)
-
 
 def learner_of(folder):
     saved = Checkpoints(folder, [folder]).load()
@@ -74,7 +44,7 @@ def test_import_evaluates_continues_and_exports_the_same(exported, tmp_path, cap
     _, named = exported
     path, folder = tmp_path / "checkpoint.ckpt", tmp_path / "run"
     path.write_bytes(pickle.dumps({"step": 900, "agent": named, "_timestamp": 0.0}))
-    assert main(["import", str(path), "--logdir", str(folder), *WORDS]) == 0
+    assert main(["import", str(path), "--logdir", str(folder), *tiny.WORDS]) == 0
     said = capsys.readouterr().out
     assert "no optimizer moments for model, actor, critic: these restart" in said
     assert "saved at step 900" in said
@@ -98,7 +68,7 @@ def test_import_evaluates_continues_and_exports_the_same(exported, tmp_path, cap
     # Continued from the imported ones: a few updates of 1e-4 away, not drawn anew.
     assert 0 < np.abs(after[kernel] - before[kernel]).max() < 3e-4 * made
 
-    assert main(["import", str(path), "--logdir", str(folder), *WORDS]) == 2
+    assert main(["import", str(path), "--logdir", str(folder), *tiny.WORDS]) == 2
     assert "holds a run already" in capsys.readouterr().err
 
 
@@ -122,7 +92,7 @@ def test_upstream_configuration_beside_the_checkpoint(tmp_path):
 
 def test_wrong_sizes_wrong_suffix_and_no_run(exported, tmp_path, capsys):
     base, _ = exported
-    words = ["--logdir", str(tmp_path / "run"), *WORDS, "--rssm.deter", "9"]
+    words = ["--logdir", str(tmp_path / "run"), *tiny.WORDS, "--rssm.deter", "9"]
     assert main(["import", str(base / "out.npz"), *words]) == 2
     error = capsys.readouterr().err
     assert re.search(r"agent/\S+: expected shape \(\d+", error)
