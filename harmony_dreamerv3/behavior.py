@@ -13,9 +13,11 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from embodied.core.space import Space
 from harmony_dreamerv3 import normalize
 from harmony_dreamerv3.config.dreamerv3 import AgentConfig
 from harmony_dreamerv3.nets import distributions as dist
+from harmony_dreamerv3.nets import policies
 from harmony_dreamerv3.nets.heads import Actor, Head
 from harmony_dreamerv3.nets.layers import run
 from harmony_dreamerv3.nets.rssm import State
@@ -71,20 +73,23 @@ class Behavior:
 
     Attributes:
       config: the agent's configuration.
-      actions: size A of the action vector.
-      discrete: one-hot actions (REINFORCE) or continuous ones (gradients through the model).
+      parts: spaces of the action's parts, mostly one (`Space.choices`), together A wide.
       dtype: dtype of the computation.
     """
 
     config: AgentConfig
-    actions: int
-    discrete: bool
+    parts: tuple[Space, ...]
     dtype: Any
+
+    @property
+    def discrete(self) -> bool:
+        """Whether any part is one-hot: all then learn by REINFORCE, else through the model."""
+        return any(part.discrete for part in self.parts)
 
     @functools.cached_property
     def actor(self) -> Actor:
         """The policy head."""
-        return Actor(self.config.actor, self.actions, self.discrete, self.dtype)
+        return Actor(self.config.actor, self.parts, self.dtype)
 
     @functools.cached_property
     def critic(self) -> Head:
@@ -97,26 +102,24 @@ class Behavior:
         return 1.0 - 1.0 / self.config.horizon
 
     def policy(self, actor: Params, feat: Array) -> Any:
-        """The policy at features `[..., F]`, to which no gradient passes.
-
-        Returns:
-          Log-probabilities `[..., A]` of one-hot actions, or mean and deviation, `[..., A]` each.
-        """
-        out = run(self.actor, actor, sg(feat))
-        return dist.unimix(out, self.config.actor.unimix) if self.discrete else out
+        """The distribution of actions at features `[..., F]`, to which no gradient passes."""
+        return run(self.actor, actor, sg(feat))
 
     def noise(self, key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
-        """Draws noise `[*shape, A]` for `sample`: Gumbel or standard normal."""
-        draw = jax.random.gumbel if self.discrete else jax.random.normal
-        return draw(key, (*shape, self.actions), dtype)
+        """Draws noise `[*shape, A]` for the policy: Gumbel or standard normal."""
+        draws = [jax.random.gumbel if p.discrete else jax.random.normal for p in self.parts]
+        return policies.noise(draws, [p.shape[0] for p in self.parts], key, shape, dtype)
 
-    def sample(self, actor: Params, feat: Array, noise: Array) -> Array:
-        """Draws actions `[..., A]` at features `[..., F]`; zeros for noise give the mode."""
-        policy = self.policy(actor, feat)
-        if self.discrete:
-            return dist.onehot_draw(policy, noise)
-        mean, std = policy
-        return mean + std * noise
+    def sample(self, actor: Params, feat: Array, noise: Array, mask: Array | None = None) -> Array:
+        """Draws actions `[..., A]` at features `[..., F]`.
+
+        Args:
+          actor: actor parameters.
+          feat: features.
+          noise: `[..., A]`; zeros give the mode.
+          mask: `[..., A]`, 0 for choices that must not be drawn.
+        """
+        return policies.obey(self.policy(actor, feat), mask).sample(noise)
 
     def value(self, critic: Params, feat: Array) -> Array:
         """Predicted returns `[...]` of features `[..., F]`."""
@@ -150,13 +153,10 @@ class Behavior:
         offset, divisor = normalize.offset_and_scale(scale, c.retnorm)
         advantage = (returns - offset) / divisor - (value[:-1] - offset) / divisor
         policy = self.policy(actor, traj.feat[:-1])
+        loss = -advantage
         if self.discrete:
-            logp = (policy * sg(traj.action[:-1])).sum(-1)
-            entropy = dist.categorical_entropy(policy)
-            loss = -logp * sg(advantage)
-        else:
-            entropy = dist.normal_entropy(policy[1])
-            loss = -advantage
+            loss = -policy.log_prob(sg(traj.action[:-1])) * sg(advantage)
+        entropy = policy.entropy()
         loss = ((loss - c.actent * entropy) * sg(traj.weight[:-1])).mean()
         metrics = {
             "return_mean": returns.mean(),

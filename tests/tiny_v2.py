@@ -52,16 +52,17 @@ def make_agent(
     actions: int = 3,
     sampling: bool = True,
     kind: type[Agent] = Agent,
+    action: Space | None = None,
     **flags: Any,
 ) -> Agent:
     """A tiny agent, of vectors unless given observations; flags with `__` for dots."""
     given = {key.replace("__", "."): value for key, value in flags.items()}
     obs = obs or spaces(vectors={"position": 3, "speed": 2})
-    action = Space(np.float32, (actions,), discrete=discrete)
+    action = action or Space(np.float32, (actions,), discrete=discrete)
     return kind(configs.make((), {**SIZES, **given}), obs, {"action": action}, sampling=sampling)
 
 
-def make_pro(sampling: bool = True, **flags: Any) -> Agent:
+def make_pro(sampling: bool = True, action: Space | None = None, **flags: Any) -> Agent:
     """A tiny DreamerPro that sees images of 16 by 16."""
     given = {**PRO, **{key.replace("__", "."): value for key, value in flags.items()}}
-    return make_agent(spaces(16), sampling=sampling, **given)
+    return make_agent(spaces(16), sampling=sampling, action=action, **given)

@@ -10,6 +10,10 @@ from embodied.core.space import Space
 
 Obs = dict[str, np.ndarray]
 
+# The key of an observation in which an environment says what may be done: float32 (A,), 1 where a
+# choice is allowed. Acting and random play obey it.
+MASK = "action_mask"
+
 # Keys that every observation has beside what the agent sees.
 STANDARD_SPACES: dict[str, Space] = {
     "reward": Space(np.float32),

@@ -54,6 +54,16 @@ class Space:
             return parts[0]
         return cls(np.float32, (sum(part.shape[0] for part in parts),), -1, 1, parts=tuple(parts))
 
+    def choices(self) -> tuple[Space, ...]:
+        """Returns what is drawn for an action: its parts, those of numbers side by side as one."""
+        joined: list[Space] = []
+        for part in self.parts or (self,):
+            if joined and not (part.discrete or joined[-1].discrete):
+                size = joined.pop().shape[0] + part.shape[0]
+                part = Space(np.float32, (size,), -1, 1)
+            joined.append(part)
+        return tuple(joined)
+
     def drawn(self) -> Space:
         """Returns what a policy may draw for an action of this space: numbers without bounds."""
         if self.discrete:
@@ -85,17 +95,23 @@ class Space:
         if fault:
             raise UserError(f"{name!r} is outside its space: expected {self}, got {fault}")
 
-    def sample(self, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, rng: np.random.Generator, mask: np.ndarray | None = None) -> np.ndarray:
         """Returns one value of the space, uniform between the bounds (0 and 1 where there is none).
 
         Args:
           rng: the generator to draw from.
+          mask: (A,), 0 for choices that must not be drawn; all zeros forbid none.
         """
         if self.parts:
-            return np.concatenate([part.sample(rng) for part in self.parts])
+            ends = np.cumsum([part.shape[0] for part in self.parts])[:-1]
+            masks = [None] * len(self.parts) if mask is None else np.split(mask, ends)
+            return np.concatenate([part.sample(rng, m) for part, m in zip(self.parts, masks)])
         if self.discrete:
             value = np.zeros(self.shape, np.float32)
-            value[rng.integers(self.shape[0])] = 1
+            if mask is None or not mask.any():
+                mask = np.ones(self.shape, np.float32)
+            allowed = np.flatnonzero(mask)
+            value[allowed[rng.integers(len(allowed))]] = 1
             return value
         if self.dtype == bool:
             return np.asarray(rng.integers(0, 2, self.shape), bool)

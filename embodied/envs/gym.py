@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from embodied.core import ranges
-from embodied.core.env import STANDARD_SPACES, Env, Obs, standard_obs
+from embodied.core.env import MASK, STANDARD_SPACES, Env, Obs, standard_obs
 from embodied.core.errors import UserError, defined, nearest, raised
 from embodied.core.space import Space
 from embodied.envs._tools import elsewhere, gym_actions, gym_spaces, gym_state, own
@@ -145,8 +146,15 @@ class Gym:
         self._convert: dict[str, tuple[str, Callable[[Any], np.ndarray]]] = {}
         self.obs_space: dict[str, Space] = dict(STANDARD_SPACES)
         try:
-            self._observe(env.observation_space)
             self._act, action = gym_actions.act(env.action_space)
+            # What forbids choices comes in the observation or, as a trial reset tells, in `info`.
+            choices = any(part.discrete for part in action.choices())
+            self._mask: Callable[[Any], np.ndarray] | None = None
+            if choices:
+                self._mask = functools.partial(gym_actions.mask, env.action_space, action)
+            self._observe(env.observation_space, action)
+            asked = choices and options.keys.get(MASK) != "ignore"
+            self._informed = asked and MASK not in self.obs_space and self._tells_mask()
         except UserError as error:
             raise UserError(f"{name}: {error}") from error
         if options.render:
@@ -155,12 +163,22 @@ class Gym:
         for key in extra:
             self.obs_space[key] = Space(np.float32)
         self.act_space: dict[str, Space] = {"action": action}
+        if self._informed:
+            self.obs_space[MASK] = Space(np.float32, action.shape, 0, 1)
 
-    def _observe(self, space: Any) -> None:
+    def _tells_mask(self) -> bool:
+        """Whether `info` says what may be done; the first episode is reset with the seed again."""
+        try:
+            return MASK in self._env.reset(seed=self._seed)[1]
+        except (Exception, SystemExit):  # The first step will say it.
+            return False
+
+    def _observe(self, space: Any, action: Space) -> None:
         """Fills `obs_space` from theirs."""
         size, choices = self._options.size, self._options.keys
         leaves = gym_spaces.flat(space)
-        unknown = [key for key in choices if key not in (leaves if "" not in leaves else _SINGLE)]
+        keys = (*(leaves if "" not in leaves else _SINGLE), MASK)
+        unknown = [key for key in choices if key not in keys]
         if unknown:
             names = list(_SINGLE if "" in leaves else leaves)
             raise UserError(f"env.gym.keys: there is no key {unknown[0]!r}, only {names}")
@@ -168,6 +186,10 @@ class Gym:
             single = [choices[key] for key in _SINGLE if key in choices and not theirs]
             choice = single[0] if single else choices.get(theirs, "")
             if choice == "ignore":
+                continue
+            if theirs == MASK and self._mask and not choice:
+                self.obs_space[MASK] = Space(np.float32, action.shape, 0, 1)
+                self._convert[MASK] = theirs, self._mask
                 continue
             pixels = choice == "image" or (not choice and gym_spaces.looks(leaf))
             key = theirs or _SINGLE[0 if pixels else 1]
@@ -252,9 +274,18 @@ class Gym:
                     f"the observation lacks the key {theirs!r} of its space, got {what}"
                 )
             obs[key] = convert(values[theirs])
+        if self._informed:
+            obs[MASK] = self._told_mask(info, bool(obs["is_last"]))
         for key in self._extra:
             obs[key] = np.asarray(info.get(key, 0.0), np.float32)
         return obs
+
+    def _told_mask(self, info: Any, last: bool) -> np.ndarray:
+        """Returns the mask of `info`, which may be left out where an episode ends."""
+        if MASK not in info and not last:
+            raise UserError(f"its info lacks {MASK!r}, which that of reset() has")
+        assert self._mask
+        return self._mask(info.get(MASK))
 
     def save(self) -> bytes | None:
         """Returns the attributes of the environment and its wrappers, if those are all there is."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from embodied.core.env import MASK
 from embodied.core.errors import UserError
 from embodied.core.rng import generator
 from embodied.records.progress import say
@@ -111,7 +112,10 @@ class Loop:
         if state.began is None and self._run.random_fill:
             space, rows = state.driver.act_space, range(self._run.envs)
             rngs = [generator("random", seed, state.step) for seed in self._setup.seeds]
-            actions = np.array([[space.sample(rng) for _ in rows] for rng in rngs])
+            masks = obs.get(MASK, [[None] * len(rows)] * len(rngs))
+            actions = np.array(
+                [[space.sample(rng, mask[e]) for e in rows] for rng, mask in zip(rngs, masks)]
+            )
             return actions, learner.stored(state.carry)
         if state.step == state.began and self._run.random_fill:
             # The policy has not seen how this episode began.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from embodied.core.env import STANDARD_SPACES, Env, Obs
+from embodied.core.env import MASK, STANDARD_SPACES, Env, Obs
 from embodied.core.errors import EnvError, UserError, defined, notice, raised
 from embodied.core.space import Space
 
@@ -63,6 +63,13 @@ class CheckedEnv:
         if set(self.act_space) != {"action"} or self.act_space["action"].dtype != np.float32:
             raise UserError(
                 f"{name}: act_space must be {{'action': float32 Space}}, found {self.act_space}"
+            )
+        mask, action = self.obs_space.get(MASK), self.act_space["action"]
+        choices = any(part.discrete for part in action.choices())
+        if mask and choices and (mask.dtype, mask.shape) != (action.dtype, action.shape):
+            raise UserError(
+                f"{name}: obs_space[{MASK!r}] must have the dtype and shape of the action, float32 "
+                f"{action.shape}, with 1 for what may be done, found {mask}"
             )
         self._drawn = self.act_space["action"].drawn()
         self._bounds = self.act_space["action"].limits()

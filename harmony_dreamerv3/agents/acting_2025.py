@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from embodied.core.env import MASK
 from harmony_dreamerv3.agents.modules_2025 import Modules
 from harmony_dreamerv3.nets.block_rssm import State, features, join, observe
 from harmony_dreamerv3.nets.layers import run
+from harmony_dreamerv3.nets.policies import obey, split
 
 Array = jax.Array
 Params = dict[str, Any]
@@ -57,7 +59,11 @@ class Acting(Modules):
         post = jax.tree.map(lambda x: x[:, 0], post)
         dists = run(self.actor, params["actor"], features(post))
         noises = self.action_noise(k_action, (rows,))
-        action = join({key: dists[key].draw(noises[key]) for key in dists})
+        if MASK in self.obs_space:
+            keys = sorted(dists)
+            masks = split(obs[MASK][:, 0], [self.choices[key].shape[0] for key in keys])
+            dists |= {key: obey(dists[key], mask) for key, mask in zip(keys, masks)}
+        action = join({key: dists[key].sample(noises[key]) for key in dists})
         return {**post, "action": action}, action
 
     # Batches and draws

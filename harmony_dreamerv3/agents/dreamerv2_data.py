@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from embodied.core.env import MASK
 from embodied.core.space import Space
 from harmony_dreamerv3.agents.base import Batch
 from harmony_dreamerv3.agents.networks_v2 import Networks
@@ -64,19 +65,24 @@ class Data:
     @functools.cached_property
     def net(self) -> Networks:
         """All modules."""
-        discrete = self.act_space["action"].discrete
-        return Networks(self.c, self.obs_space, self.actions, discrete, self.dtype)
+        return Networks(self.c, self.obs_space, self.act_space["action"].choices(), self.dtype)
+
+    @property
+    def seen_keys(self) -> tuple[str, ...]:
+        """Keys of observations that the encoder sees, and when it starts anew."""
+        return (*self.net.encoder.cnn_keys, *self.net.encoder.mlp_keys, "is_first")
 
     @functools.cached_property
     def obs_keys(self) -> tuple[str, ...]:
         """Keys of observations that the policy reads."""
-        return (*self.net.encoder.cnn_keys, *self.net.encoder.mlp_keys, "is_first")
+        mask = (MASK,) if MASK in self.obs_space else ()
+        return tuple(dict.fromkeys((*self.seen_keys, *mask)))
 
     @functools.cached_property
     def batch_keys(self) -> tuple[str, ...]:
         """Keys of windows that an update reads."""
-        seen = (*self.obs_keys, *self.net.images, *self.net.vectors)
-        return tuple(dict.fromkeys((*seen, "reward", "is_terminal", "action")))
+        keys = (*self.seen_keys, *self.net.images, *self.net.vectors)
+        return tuple(dict.fromkeys((*keys, "reward", "is_terminal", "action")))
 
     def prepare(self, batch: Batch, key: Array | None = None) -> dict[str, Array]:
         """Images as x / 255 - 0.5; all numbers in full precision.
@@ -128,7 +134,7 @@ class Data:
         """Noise `[*shape, A]` of actions, None for modes."""
         if not self.sampling:
             return None
-        return self.net.policy_class.noise(key, (*shape, self.actions), self.param_dtype)
+        return self.net.action_noise(key, shape, self.param_dtype)
 
     def entropy_noise(self, key: Array, shape: tuple[int, ...]) -> Array | None:
         """Noise `[draws, *shape, A]` where the entropy is estimated, None where it is exact."""

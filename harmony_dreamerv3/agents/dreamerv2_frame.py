@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from embodied.core.errors import UserError
+from embodied.core.env import MASK
 from embodied.core.space import Space
 from harmony_dreamerv3 import loss_tasks
 from harmony_dreamerv3.agents import base, openloop_v2, optim_v2
@@ -19,6 +19,7 @@ from harmony_dreamerv3.agents.base import Batch, Params
 from harmony_dreamerv3.agents.dreamerv2_data import Data
 from harmony_dreamerv3.balance import Balancer
 from harmony_dreamerv3.nets.layers import full, run
+from harmony_dreamerv3.nets.policies import obey
 from harmony_dreamerv3.nets.rssm_v2 import State, features
 
 Array = jax.Array
@@ -55,11 +56,6 @@ class Frame(Data):
 
     def __post_init__(self) -> None:
         """Raises UserError for wrong settings here, not while tracing."""
-        if self.act_space["action"].parts:
-            raise UserError(
-                "base dreamerv2 acts by one choice or by one vector of numbers, but the action of "
-                f"this task has several parts: {self.act_space['action']}; take base dreamerv3"
-            )
         _ = self.net, self.balancer
 
     @functools.cached_property
@@ -164,7 +160,7 @@ class Frame(Data):
         """Actions `[N, A]`: drawn for training, modes for evaluation; see `base.Agent.policy`."""
         k_latent, k_action = jax.random.split(key)
         post, rows = self.filter(params, carry, obs, k_latent), len(carry["action"])
-        dist = self.net.policy(params["actor"], features(post))
+        dist = obey(self.net.policy(params["actor"], features(post)), obs.get(MASK))
         if mode == "train":
             action = act(dist, self.action_noise(k_action, (rows,)))
         elif self.net.estimated:  # a squashed normal has no mode in closed form

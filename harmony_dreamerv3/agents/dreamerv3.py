@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from embodied.core.env import MASK
 from harmony_dreamerv3 import loss_tasks, normalize, prng
 from harmony_dreamerv3.agents import base
 from harmony_dreamerv3.agents.base import Batch, Params
@@ -88,7 +89,8 @@ class Agent(Frame):
         )  # fmt: skip
         latent = {k: post[k][:, 0] for k in latent}
         noise = self.action_noise(k_action, (rows,))
-        action = self.behavior.sample(params["actor"], features(latent), noise)
+        # Imagination knows no mask: only here what is impossible is kept from being chosen.
+        action = self.behavior.sample(params["actor"], features(latent), noise, obs.get(MASK))
         chex.assert_shape(action, (rows, self.actions))
         return {**latent, "action": action}, action
 

@@ -127,7 +127,7 @@ class Agent(Acting):
 
         def act(state: State, noise: Mapping[str, Array]) -> dict[str, Array]:
             dists = run(self.actor, params["actor"], features(state))
-            return {key: dists[key].draw(noise[key]) for key in dists}
+            return {key: dists[key].sample(noise[key]) for key in dists}
 
         head, last = ({k: x[at] for k, x in draws.action.items()} for at in (slice(-1), -1))
         start = sg(post)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from embodied.core.env import MASK
 from embodied.core.space import Space
 from harmony_dreamerv3 import loss_tasks, optim
 from harmony_dreamerv3.agents import openloop
@@ -53,8 +54,7 @@ class Frame:
     @functools.cached_property
     def behavior(self) -> Behavior:
         """Actor and critic."""
-        discrete = self.act_space["action"].discrete
-        return Behavior(self.config.agent, self.actions, discrete, self.dtype)
+        return Behavior(self.config.agent, self.act_space["action"].choices(), self.dtype)
 
     @functools.cached_property
     def balancer(self) -> Balancer:
@@ -86,15 +86,21 @@ class Frame:
         """Size A of the action vector."""
         return self.act_space["action"].shape[0]
 
+    @property
+    def seen_keys(self) -> tuple[str, ...]:
+        """Keys of observations that the encoder sees, and when it starts anew."""
+        return (*self.wm.encoder.cnn_keys, *self.wm.encoder.mlp_keys, "is_first")
+
     @functools.cached_property
     def obs_keys(self) -> tuple[str, ...]:
         """Keys of observations that the policy reads."""
-        return (*self.wm.encoder.cnn_keys, *self.wm.encoder.mlp_keys, "is_first")
+        mask = (MASK,) if MASK in self.obs_space else ()
+        return tuple(dict.fromkeys((*self.seen_keys, *mask)))
 
     @functools.cached_property
     def batch_keys(self) -> tuple[str, ...]:
         """Keys of windows that an update reads."""
-        keys = (*self.obs_keys, *self.wm.images, *self.wm.vectors)
+        keys = (*self.seen_keys, *self.wm.images, *self.wm.vectors)
         return tuple(dict.fromkeys((*keys, "reward", "is_terminal", "action")))
 
     def policy_params(self, state: Any) -> Params:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +50,6 @@ class Modules:
     act_space: Mapping[str, Space]
     sampling: bool = True
     gaussian_offset: float = 0.0
-    takes_parts: ClassVar[bool] = True  # Of actions.
 
     def __post_init__(self) -> None:
         c = self.config.agent

@@ -16,8 +16,7 @@ from embodied.core.errors import UserError
 from embodied.core.space import Space
 from harmony_dreamerv3.config.dreamerv2 import AgentConfig, CoderConfig, check_observation
 from harmony_dreamerv3.nets import coders_v2 as coders
-from harmony_dreamerv3.nets import policies_v2 as policies
-from harmony_dreamerv3.nets import prototypes
+from harmony_dreamerv3.nets import policies, policies_v2, prototypes
 from harmony_dreamerv3.nets.layers import run
 from harmony_dreamerv3.nets.layers_v2 import Head
 from harmony_dreamerv3.nets.prototypes import Projections
@@ -36,15 +35,13 @@ class Networks:
     Attributes:
       config: settings of the agent.
       spaces: observation space.
-      actions: size A of the action vector.
-      discrete: one-hot actions.
+      acts: spaces of the action's parts, mostly one (`Space.choices`), together A wide.
       dtype: dtype of the computation.
     """
 
     config: AgentConfig
     spaces: Mapping[str, Space]
-    actions: int
-    discrete: bool
+    acts: tuple[Space, ...]
     dtype: Any
 
     def __post_init__(self) -> None:
@@ -53,6 +50,21 @@ class Networks:
         _check_coder("encoder", self.config.encoder, *self.seen)
         if not self.prototypes:
             _check_coder("decoder", self.config.decoder, self.images, self.vectors)
+
+    @property
+    def actions(self) -> int:
+        """Size A of the action vector."""
+        return sum(self.sizes)
+
+    @functools.cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes of the action's parts."""
+        return tuple(part.shape[0] for part in self.acts)
+
+    @property
+    def discrete(self) -> bool:
+        """Whether any part is one-hot: all then learn by REINFORCE, else through the model."""
+        return any(part.discrete for part in self.acts)
 
     @functools.cached_property
     def seen(self) -> tuple[Shapes, Shapes]:
@@ -120,8 +132,9 @@ class Networks:
     def actor(self) -> Head:
         """Features to logits, or to mean and deviation."""
         c = self.config.actor
-        names = ("out",) if self.discrete else ("out", "std")
-        return Head(c.layers, c.units, dict.fromkeys(names, self.actions), self.dtype)
+        numbers = sum(part.shape[0] for part in self.acts if not part.discrete)
+        sizes = {"out": self.actions} | ({"std": numbers} if numbers else {})
+        return Head(c.layers, c.units, sizes, self.dtype)
 
     @functools.cached_property
     def critic(self) -> Head:
@@ -130,25 +143,38 @@ class Networks:
         return Head(c.layers, c.units, {"out": 0}, self.dtype)
 
     @functools.cached_property
-    def policy_class(self) -> Any:
-        """The distribution of actions."""
+    def policy_classes(self) -> tuple[Any, ...]:
+        """The distributions of the action's parts."""
         kinds = {
-            "trunc_normal": policies.TruncatedNormal,
-            "tanh_normal": policies.SquashedNormal,
+            "trunc_normal": policies_v2.TruncatedNormal,
+            "tanh_normal": policies_v2.SquashedNormal,
         }
-        return policies.OneHot if self.discrete else kinds[self.config.actor.dist]
+        numbers = kinds[self.config.actor.dist]
+        return tuple(policies_v2.OneHot if part.discrete else numbers for part in self.acts)
 
     def policy(self, actor: Params, feat: Array) -> Any:
         """The distribution of actions at features `[..., F]`, to which no gradient passes."""
         out = run(self.actor, actor, jax.lax.stop_gradient(feat))
-        if self.discrete:
-            return policies.OneHot(out)
-        return self.policy_class.of(*out, self.config.actor.minstd)
+        numbers = [part.shape[0] for part in self.acts if not part.discrete]
+        out, *std = out if numbers else (out,)
+        stds = iter(policies.split(std[0], numbers) if numbers else ())
+        parts = [
+            kind(x)
+            if kind is policies_v2.OneHot
+            else kind.of(x, next(stds), self.config.actor.minstd)
+            for kind, x in zip(self.policy_classes, policies.split(out, self.sizes))
+        ]
+        return policies.joint(parts, self.sizes)
+
+    def action_noise(self, key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Noise `[*shape, A]` for draws of the policy."""
+        draws = [kind.noise for kind in self.policy_classes]
+        return policies.noise(draws, self.sizes, key, shape, dtype)
 
     @property
     def estimated(self) -> bool:
         """Whether the policy's entropy is estimated from draws."""
-        return self.policy_class is policies.SquashedNormal
+        return policies_v2.SquashedNormal in self.policy_classes
 
     def apply(self, part: str, model: Params, stats: Params, x: Any) -> Any:
         """Encoder or decoder as in acting: batch norms use their moving statistics."""

@@ -22,8 +22,8 @@ from harmony_dreamerv3.interop.report import Row, compare
 from harmony_dreamerv3.nets import symexp_twohot as twohot
 from harmony_dreamerv3.nets.block_rssm import features, join
 from harmony_dreamerv3.nets.layers import run
+from harmony_dreamerv3.nets.policies import OneHot
 from harmony_dreamerv3.nets.pool_coders import classes
-from harmony_dreamerv3.nets.rms_heads import OneHot
 
 LOSSES = {"reward": "rew", "cont": "con"}  # our names of losses that are called otherwise
 MAX_IMAGINED = 1 << 30  # numbers in an imagined trajectory

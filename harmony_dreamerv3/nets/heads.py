@@ -7,7 +7,10 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from embodied.core.space import Space
 from harmony_dreamerv3.config.dreamerv3 import ActorConfig, HeadConfig
+from harmony_dreamerv3.nets import distributions as dist
+from harmony_dreamerv3.nets import policies
 from harmony_dreamerv3.nets.layers import MLP, Array, Linear
 
 
@@ -33,27 +36,36 @@ class Head(nn.Module):
 
 
 class Actor(nn.Module):
-    """Policy head: logits of one-hot actions, or mean and deviation of a Gaussian.
+    """Policy head: logits of one-hot actions, mean and deviation of a Gaussian, or some of each.
 
     Attributes:
-      config: layers, width, scale of the output layers' initializers, range of the deviation.
-      actions: size A of the action.
-      discrete: one-hot actions.
+      config: layers, width, scale of the output layers' initializers, range of the deviation,
+        share of the uniform distribution in choices.
+      parts: spaces of the action's parts, one-hot or numbers, together A wide.
       dtype: dtype of the computation; outputs have full precision.
     """
 
     config: ActorConfig
-    actions: int
-    discrete: bool
+    parts: tuple[Space, ...]
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, feat: Array) -> Any:
-        """Maps features `[..., F]` to logits `[..., A]`, or mean and std, `[..., A]` each."""
+        """Maps features `[..., F]` to the distribution of actions `[..., A]`; see `policies`."""
         c = self.config
+        sizes = [part.shape[0] for part in self.parts]
+        numbers = [part.shape[0] for part in self.parts if not part.discrete]
         x = MLP(c.layers, c.units, self.dtype, name="mlp")(feat)
-        out = Linear(self.actions, c.outscale, self.dtype, name="out")(x)
-        if self.discrete:
-            return out
-        std = Linear(self.actions, c.outscale, self.dtype, name="std")(x)
-        return jnp.tanh(out), (c.maxstd - c.minstd) * nn.sigmoid(std + 2.0) + c.minstd
+        out = policies.split(Linear(sum(sizes), c.outscale, self.dtype, name="out")(x), sizes)
+        stds: Any = ()
+        if numbers:
+            std = Linear(sum(numbers), c.outscale, self.dtype, name="std")(x)
+            stds = iter(policies.split(std, numbers))
+
+        def distribution(part: Space, out: Array) -> Any:
+            if part.discrete:
+                return policies.OneHot(out, dist.unimix(out, c.unimix))
+            std = (c.maxstd - c.minstd) * nn.sigmoid(next(stds) + 2.0) + c.minstd
+            return policies.Normal(jnp.tanh(out), std)
+
+        return policies.joint([distribution(*each) for each in zip(self.parts, out)], sizes)

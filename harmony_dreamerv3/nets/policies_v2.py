@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr, ndtri
 
 from harmony_dreamerv3.nets import distributions as dist
+from harmony_dreamerv3.nets import policies
 from harmony_dreamerv3.nets.layers import Array
 
 sg = jax.lax.stop_gradient
@@ -56,6 +57,15 @@ class OneHot:
         """Log-probability `[...]` of one-hot actions."""
         return (jax.nn.log_softmax(self.logit, -1) * action).sum(-1)
 
+    def densest(self, noise: Array) -> Array:
+        """The mode, whatever was drawn."""
+        del noise
+        return self.mode()
+
+    def masked(self, mask: Array) -> OneHot:
+        """Without the choices where `mask` `[..., A]` is 0."""
+        return OneHot(policies.masked(self.logit, mask))
+
     def entropy(self, noise: Array | None) -> Array:
         """Exact."""
         del noise
@@ -96,6 +106,13 @@ class TruncatedNormal:
         """The mean, which lies inside."""
         return _inside(self.mean)
 
+    def log_prob(self, action: Array) -> Array:
+        """Log-density `[...]` of actions `[..., A]` in [-1, 1]."""
+        low, high = (ndtr(end) for end in self._ends)
+        scaled = (action - self.mean) / self.std
+        normal = -0.5 * jnp.square(scaled) - 0.5 * jnp.log(2.0 * jnp.pi)
+        return (normal - jnp.log(self.std * (high - low))).sum(-1)
+
     def entropy(self, noise: Array | None) -> Array:
         """Exact: log(sqrt(2 pi e) std Z) + (low pdf(low) - high pdf(high)) / 2 Z, summed."""
         del noise
@@ -131,7 +148,12 @@ class SquashedNormal:
         """tanh(mean), where the normal has its mode; the squashed one may have it elsewhere."""
         return jnp.tanh(self.mean)
 
-    def log_prob(self, noise: Array) -> Array:
+    def log_prob(self, action: Array) -> Array:
+        """Log-density `[...]` of actions `[..., A]` in [-1, 1]."""
+        x = jnp.arctanh(jnp.clip(action, -INSIDE, INSIDE))
+        return self.log_density((x - self.mean) / self.std)
+
+    def log_density(self, noise: Array) -> Array:
         """Log-density `[...]` of the action that `sample` makes of `noise` `[..., A]`."""
         x = self.mean + self.std * noise
         normal = -0.5 * jnp.square(noise) - jnp.log(self.std) - 0.5 * jnp.log(2.0 * jnp.pi)
@@ -141,13 +163,13 @@ class SquashedNormal:
 
     def densest(self, noise: Array) -> Array:
         """Of K draws `[K, ..., A]` the one of highest density, `[..., A]`."""
-        best = jnp.argmax(self.log_prob(noise), 0)
+        best = jnp.argmax(self.log_density(noise), 0)
         return jnp.take_along_axis(self.sample(noise), best[None, ..., None], 0)[0]
 
     def entropy(self, noise: Array | None) -> Array:
-        """Estimated by -log_prob of draws, with the gradient through them."""
+        """Estimated by -log_density of draws, with the gradient through them."""
         assert noise is not None, "a squashed normal's entropy has no closed form"
-        return -self.log_prob(noise).mean(0)
+        return -self.log_density(noise).mean(0)
 
 
 def _density(x: Array) -> Array:

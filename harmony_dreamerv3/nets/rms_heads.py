@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -13,6 +13,7 @@ from embodied.core.space import Space
 from harmony_dreamerv3.config.dreamerv3_2025 import HeadConfig, PolicyConfig
 from harmony_dreamerv3.nets import distributions as dist
 from harmony_dreamerv3.nets.layers import Array, full
+from harmony_dreamerv3.nets.policies import Normal, OneHot
 from harmony_dreamerv3.nets.rms_layers import RMSMLP, Linear
 
 
@@ -109,42 +110,3 @@ class KeyedOutputs(nn.Module):
             key: Outputs(sizes, self.outscale, self.dtype, name=key)(x)
             for key, sizes in self.sizes.items()
         }
-
-
-class OneHot(NamedTuple):
-    """One-hot actions."""
-
-    raw: Array  # [..., A], what the network says
-    logits: Array  # [..., A], normalised, after unimix
-
-    def draw(self, noise: Array) -> Array:
-        """Actions `[..., A]` of Gumbel noise `[..., A]`; zeros give the mode."""
-        index = jnp.argmax(self.logits + noise, -1)
-        return jax.nn.one_hot(index, self.logits.shape[-1], dtype=self.logits.dtype)
-
-    def log_prob(self, action: Array) -> Array:
-        """`[...]` of actions `[..., A]`."""
-        return (self.logits * action).sum(-1)
-
-    def entropy(self) -> Array:
-        """`[...]` in nats."""
-        return dist.categorical_entropy(self.logits)
-
-
-class Normal(NamedTuple):
-    """Gaussian actions with a mean in [-1, 1] and a bounded deviation; draws are not squashed."""
-
-    mean: Array  # [..., A]
-    std: Array  # [..., A]
-
-    def draw(self, noise: Array) -> Array:
-        """Actions `[..., A]` of standard normal noise `[..., A]`."""
-        return self.mean + self.std * noise
-
-    def log_prob(self, action: Array) -> Array:
-        """`[...]` of actions `[..., A]`."""
-        return dist.normal_log_prob(self.mean, self.std, action)
-
-    def entropy(self) -> Array:
-        """`[...]` in nats."""
-        return dist.normal_entropy(self.std)

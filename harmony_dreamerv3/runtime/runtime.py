@@ -46,12 +46,6 @@ class Runtime:
         seeds: Sequence[int],
     ) -> None:
         self.agent: Any = agent_class(config.base)(config, dict(obs_space), dict(act_space))
-        parts = act_space["action"].parts
-        if parts and not getattr(self.agent, "takes_parts", False):
-            raise UserError(
-                f"{config.task} has actions of {len(parts)} parts ({'; '.join(map(str, parts))}), "
-                f"which the base {config.base} does not take; dreamerv3_2025 does"
-            )
         self.size = len(seeds)
         self.seeds = tuple(int(seed) for seed in seeds)
         self.machine = devices.machine()

@@ -9,8 +9,9 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embodied.core.space import Space
 from harmony_dreamerv3 import normalize
-from harmony_dreamerv3.behavior import Trajectory, lambda_return
+from harmony_dreamerv3.behavior import Behavior, Trajectory, lambda_return
 
 RNG = np.random.default_rng(0)
 H, N, F = 3, 5, 20
@@ -117,6 +118,39 @@ def test_actor_loss_is_the_formula(discrete):
     np.testing.assert_allclose(aux["returns"], returns, rtol=2e-4, atol=1e-5)
     np.testing.assert_allclose(aux["scale"], (low, high), rtol=1e-5)
     assert float(loss) == pytest.approx(expected, rel=2e-4)
+
+
+def test_actor_loss_of_several_parts(discrete):
+    """A choice of three and a push of two: log-probabilities and entropies add up."""
+    (agent, params), rng = discrete, np.random.default_rng(5)
+    choice, push = Space(np.float32, (3,), discrete=True), Space(np.float32, (2,), -1, 1)
+    behavior = Behavior(agent.config.agent, (choice, push), jnp.float32)
+    assert behavior.discrete
+    actor = behavior.actor.init(jax.random.key(0), jnp.zeros((1, F)))["params"]
+    assert actor["out"]["kernel"].shape[1] == 5 and actor["std"]["kernel"].shape[1] == 2
+    actor = jax.tree.map(lambda x: x + 0.3 * rng.normal(size=x.shape).astype(np.float32), actor)
+    traj = trajectory(True)
+    numbers = rng.normal(size=(H + 1, N, 2)).astype(np.float32)
+    traj = traj._replace(action=jnp.concatenate([traj.action, numbers], -1))
+    scale = normalize.ReturnScale(jnp.float32(-1), jnp.float32(4))
+    loss, aux = behavior.actor_loss(actor, params["critic"], traj, scale)
+    low, divisor = float(aux["scale"][0]), max(1.0, float(aux["scale"][1] - aux["scale"][0]))
+    adv = (aux["returns"] - low) / divisor - (aux["value"][:-1] - low) / divisor
+    raw, big = as64(actor), as64(traj)
+    out, hidden = head(raw, big.feat[:-1]), ref.mlp(big.feat[:-1], raw["mlp"])
+    logits, mean = ref.unimix(out[..., :3], 0.01), np.tanh(out[..., 3:])
+    std = 0.9 * ref.sigmoid(hidden @ raw["std"]["kernel"] + raw["std"]["bias"] + 2) + 0.1
+    scaled = (big.action[:-1, :, 3:] - mean) / std
+    logp = (logits * big.action[:-1, :, :3]).sum(-1)
+    logp += (-0.5 * scaled**2 - np.log(std * np.sqrt(2 * np.pi))).sum(-1)
+    entropy = -(np.exp(logits) * logits).sum(-1)
+    entropy += np.log(std * np.sqrt(2 * np.pi * np.e)).sum(-1)
+    expected = ((-logp * adv - 3e-4 * entropy) * big.weight[:-1]).mean()
+    assert float(loss) == pytest.approx(float(expected), rel=2e-4)
+    # What is drawn: a choice, and numbers around their means.
+    drawn = behavior.sample(actor, traj.feat, jnp.zeros((H + 1, N, 5)))
+    np.testing.assert_array_equal(drawn[:-1, :, :3].argmax(-1), logits.argmax(-1))
+    np.testing.assert_allclose(drawn[:-1, :, 3:], mean, rtol=1e-3, atol=1e-5)
 
 
 def test_critic_loss_is_the_formula(discrete):

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from embodied.core.env import STANDARD_SPACES
+from embodied.core.env import MASK, STANDARD_SPACES
 from embodied.core.errors import UserError
 from embodied.envs._tools import registry
 
@@ -72,8 +72,10 @@ def show(task: str, options: Mapping[str, Any], out: Path | None, steps: int) ->
     images = [key for key, each in env.obs_space.items()
               if len(each.shape) == 3 and key not in STANDARD_SPACES]  # fmt: skip
     frames, total, returns = [], 0.0, []
+    mask = None
     for _ in range(steps):
-        obs = env.step(space.sample(rng))
+        obs = env.step(space.sample(rng, mask))
+        mask = obs.get(MASK)
         total = float(obs["reward"]) + (0.0 if obs["is_first"] else total)
         if obs["is_last"]:
             returns.append(total)

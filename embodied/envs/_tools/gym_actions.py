@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from embodied.core.env import MASK
 from embodied.core.errors import UserError
 from embodied.core.space import Space
 from embodied.envs._tools.gym_spaces import MOST_CELLS
@@ -31,6 +32,45 @@ def act(space: Any) -> tuple[Callable[[np.ndarray], Any], Space]:
     if not 0 < size <= MOST_CELLS:
         raise UserError(_LARGE % (size, space))
     return convert, Space.joined(parts)
+
+
+def mask(space: Any, ours: Space, value: Any) -> np.ndarray:
+    """Returns which choices are allowed, float32 (A,) of our action; numbers always are.
+
+    Args:
+      space: their action space.
+      ours: the space that `act` made of it.
+      value: zeros and ones, one for each cell of our action or for those of choices only, flat or
+        nested as their space is, with None for numbers; None for nothing forbidden.
+
+    Raises:
+      UserError: when it is something else.
+    """
+    parts = ours.parts or (ours,)
+    if value is None:
+        return np.ones(ours.shape, np.float32)
+    flat = np.concatenate([np.zeros(0), *_leaves(value, space)])
+    cells = np.concatenate([np.full(part.shape, part.discrete) for part in parts])
+    allowed = np.ones(ours.shape, np.float32)
+    if flat.size not in (cells.size, cells.sum()) or not np.isin(flat, (0, 1)).all():
+        raise UserError(
+            f"{MASK}: expected {cells.sum()} zeros and ones, one for each choice, got {value!r:.80}"
+        )
+    allowed[cells] = flat if flat.size == cells.sum() else flat[cells]
+    return allowed
+
+
+def _leaves(value: Any, space: Any) -> list[np.ndarray]:
+    """Returns the arrays of a nested mask in the order of the action."""
+    if value is None:
+        return []
+    if isinstance(value, dict):
+        inner = getattr(space, "spaces", value)
+        return [leaf for key in inner for leaf in _leaves(value.get(key), inner[key])]
+    if isinstance(value, tuple | list) and not all(np.isscalar(each) for each in value):
+        inner = getattr(space, "spaces", value)
+        return [leaf for each, below in zip(value, inner) for leaf in _leaves(each, below)]
+    return [np.ravel(value)]
 
 
 def _act_parts(space: Any) -> tuple[list[Space], Callable[[np.ndarray], Any]]:

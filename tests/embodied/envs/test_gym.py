@@ -239,3 +239,32 @@ def test_an_entry_point_that_raises_is_named() -> None:
     gymnasium.register("Broken-v0", entry_point=broken)
     with pytest.raises(UserError, match="cannot make gym_Broken-v0: RuntimeError: no licence"):
         embodied.envs.make("gym_Broken-v0", 0)
+
+
+MASK = np.array([0, 1, 1], np.int8)
+
+
+def test_a_mask_in_info():
+    made = Made(VECTOR, spaces.Discrete(3), [(0.0, False, False), (0.0, True, False)])
+    made.reset = lambda **_: (made.observation_space.sample(), {"action_mask": MASK})
+    env = CheckedEnv(Gym(made, 0, "made", Options()), "made")
+    assert env.obs_space["action_mask"].shape == (3,)
+    assert "action_mask" not in Gym(made, 0, "m", Options(keys={"action_mask": "ignore"})).obs_space
+    np.testing.assert_array_equal(env.step(None)["action_mask"], MASK)
+    with pytest.raises(UserError, match="made: its info lacks 'action_mask', which that of reset"):
+        env.step(np.eye(3, dtype=np.float32)[0])
+    last = env.step(np.eye(3, dtype=np.float32)[0])  # At the end it may be left out.
+    np.testing.assert_array_equal(last["action_mask"], np.ones(3))
+
+
+def test_a_mask_in_the_observation():
+    space = spaces.Dict({"x": VECTOR, "action_mask": spaces.Box(0, 1, (3,), np.int8)})
+    env, made = wrap(space, spaces.Discrete(3))
+    made.reset = lambda **_: ({"x": np.zeros(3), "action_mask": MASK}, {})
+    np.testing.assert_array_equal(env.step(None)["action_mask"], MASK)
+    # Where nothing can be chosen, or as asked, it is an observation as any other.
+    assert wrap(space, VECTOR)[0].obs_space["action_mask"].shape == (3,)
+    env, _ = wrap(space, spaces.Discrete(2), keys={"action_mask": "ignore"})
+    assert "action_mask" not in env.obs_space
+    with pytest.raises(UserError, match="must have the dtype and shape of the action"):
+        wrap(space, spaces.Discrete(2), keys={"action_mask": "vector"})

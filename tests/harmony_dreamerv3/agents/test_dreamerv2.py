@@ -10,6 +10,7 @@ import tiny
 import tiny_v2
 
 from embodied.core.errors import UserError
+from embodied.core.space import Space
 from harmony_dreamerv3.nets.layers import run
 from harmony_dreamerv3.nets.rssm_v2 import features
 
@@ -302,11 +303,16 @@ def returns_by_hand(reward, discount, value, lam):
     return np.stack(out[::-1])
 
 
-@pytest.mark.parametrize("kind", ["vectors", "constant", "discrete", "pro"])
+# A choice of two and a push.
+PARTS = Space.joined([Space(np.float32, (2,), discrete=True), Space(np.float32, (1,), -1, 1)])
+
+
+@pytest.mark.parametrize("kind", ["vectors", "constant", "discrete", "pro", "parts", "pro parts"])
 def test_actor_and_critic_losses_by_hand(kind):
     """From what was imagined to the losses, in float64."""
     flags = {"actent": 0.3, "return_lambda": 0.7}
-    if kind == "pro":
+    flags["action"] = PARTS if "parts" in kind else None
+    if "pro" in kind:
         agent = tiny_v2.make_pro(**flags)
     else:
         agent = tiny_v2.make_agent(
@@ -328,7 +334,7 @@ def test_actor_and_critic_losses_by_hand(kind):
     feat = features(aux["traj"].states)
     value = np.asarray(run(agent.net.critic, state.slow_critic, feat), np.float64)
     np.testing.assert_allclose(aux["value"], value, rtol=1e-5)
-    if kind in ("constant", "pro"):
+    if kind == "constant" or "pro" in kind:
         assert (np.asarray(aux["traj"].discount) == np.float32(0.9)).all()
     else:
         # The start's discount is known; the others are the head's, gamma included.
@@ -345,7 +351,7 @@ def test_actor_and_critic_losses_by_hand(kind):
     steps = 3 - first
     assert entropy.shape == (steps, 4)
     objective = returns[first:]
-    if kind == "discrete":
+    if agent.net.discrete:
         policy = agent.net.policy(state.params["actor"], feat[:steps])
         log = np.asarray(policy.log_prob(aux["traj"].action[:steps]), np.float64)
         objective = log * (returns[1:] - value[:steps])

@@ -9,9 +9,6 @@ import pytest
 import tiny
 import tiny_v2
 
-from embodied.core.errors import UserError
-from embodied.core.space import Space
-from harmony_dreamerv3.agents.dreamerv2 import Agent
 from harmony_dreamerv3.agents.dreamerv2_frame import act
 from harmony_dreamerv3.nets.policies_v2 import OneHot
 
@@ -76,13 +73,6 @@ def test_the_kl_balance_stands_even_where_the_kl_weighs_nothing():
     agent = tiny_v2.make_agent(loss_scales__kl=0.0, kl_balance=0.7)
     assert agent.losses.alpha == 0.7
     assert agent.losses.scales["dyn"] == agent.losses.scales["rep"] == 0.0
-
-
-def test_actions_of_several_parts_are_refused():
-    agent = tiny_v2.make_agent()
-    parts = (Space(np.float32, (2,), discrete=True), Space(np.float32, (1,), -1, 1))
-    with pytest.raises(UserError, match="has several parts"):
-        Agent(agent.config, agent.obs_space, {"action": Space.joined(parts)})
 
 
 def test_act():

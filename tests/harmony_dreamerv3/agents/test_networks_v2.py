@@ -6,6 +6,9 @@ import numpy as np
 import tiny
 import tiny_v2
 
+from embodied.core.space import Space
+from harmony_dreamerv3.nets.layers import run
+
 KEY = np.array([0, 1], np.uint32)
 
 
@@ -28,6 +31,23 @@ def test_one_hot_actions_have_no_deviation():
     assert set(shapes) == {"mlp", "out"}
     assert set(jax.eval_shape(continuous.actor.init, KEY, feat)["params"]) == {"mlp", "out", "std"}
     assert not continuous.estimated and tiny_v2.make_pro().net.estimated
+
+
+def test_several_parts():
+    """A choice and a push: logits and mean in one layer, a deviation for the push alone."""
+    choice, push = Space(np.float32, (3,), discrete=True), Space(np.float32, (2,), -1, 1)
+    net = tiny_v2.make_agent(action=Space.joined([choice, push])).net
+    feat = jnp.ones((4, net.config.rssm.features))
+    params = net.actor.init(KEY, feat)["params"]
+    assert params["out"]["kernel"].shape[1] == 5 and params["std"]["kernel"].shape[1] == 2
+    policy, (out, std) = net.policy(params, feat), run(net.actor, params, feat)
+    first, second = policy.parts
+    np.testing.assert_array_equal(first.logit, out[:, :3])
+    np.testing.assert_allclose(second.mean, jnp.tanh(out[:, 3:]), rtol=1e-6)
+    np.testing.assert_allclose(second.std, 2 * jax.nn.sigmoid(std / 2) + 0.1, rtol=1e-6)
+    # Numbers alone are one vector, which learns through the model.
+    net = tiny_v2.make_agent(action=Space.joined([push, push])).net
+    assert net.sizes == (4,) and not net.discrete
 
 
 def test_no_gradient_of_the_policy_reaches_the_features():

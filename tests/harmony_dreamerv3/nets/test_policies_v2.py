@@ -71,7 +71,7 @@ def test_squashed_normal_is_a_density_over_actions():
     policy = SquashedNormal(jnp.array([0.3]), jnp.array([0.6]))
     action = np.linspace(-0.99999, 0.99999, 200001)
     noise = (np.arctanh(action) - 0.3) / 0.6
-    log = policy.log_prob(jnp.asarray(noise, jnp.float32)[:, None])
+    log = policy.log_density(jnp.asarray(noise, jnp.float32)[:, None])
     np.testing.assert_allclose(np.trapezoid(np.exp(log), action), 1.0, atol=1e-3)
 
 
@@ -82,14 +82,27 @@ def test_densest_of_draws_and_estimated_entropy():
     np.testing.assert_allclose(policy.densest(noise), np.tanh([4.5]), rtol=1e-6)
     narrow = SquashedNormal(jnp.array([0.0]), jnp.array([0.1]))
     np.testing.assert_allclose(narrow.densest(noise), [0.0], atol=1e-7)
-    expected = -np.mean([narrow.log_prob(n) for n in noise])
+    expected = -np.mean([narrow.log_density(n) for n in noise])
     np.testing.assert_allclose(narrow.entropy(noise), expected, rtol=1e-6)
     assert jax.grad(lambda s: SquashedNormal(jnp.zeros(1), s).entropy(noise).sum())(jnp.ones(1))
 
 
 def test_log_prob_far_out_is_finite():
     policy = SquashedNormal(jnp.array([5.0]), jnp.array([1.0]))
-    assert np.isfinite(policy.log_prob(jnp.array([40.0])))
+    assert np.isfinite(policy.log_density(jnp.array([40.0])))
+    assert np.isfinite(policy.log_prob(jnp.array([1.0])))
+    assert np.isfinite(TruncatedNormal(jnp.ones(1), jnp.full(1, 0.1)).log_prob(-jnp.ones(1)))
+
+
+def test_densities_of_actions():
+    policy = TruncatedNormal(jnp.asarray(MEAN, jnp.float32), jnp.asarray(STD, jnp.float32))
+    action = np.array([-0.95, 0.2, 0.9])
+    expected = reference().logpdf(action).sum()
+    np.testing.assert_allclose(policy.log_prob(action), expected, rtol=1e-5)
+    squashed = SquashedNormal(policy.mean, policy.std)
+    noise = jnp.array([0.5, -1.0, 0.1])
+    expected = squashed.log_density(noise)
+    np.testing.assert_allclose(squashed.log_prob(squashed.sample(noise)), expected, rtol=1e-4)
 
 
 def test_one_hot():
