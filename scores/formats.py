@@ -222,6 +222,7 @@ class _File:
             return default if value is None or value == "" else value
 
         points: dict[tuple, list[tuple]] = defaultdict(list)
+        others: dict[tuple, list[list]] = defaultdict(list)  # What strange columns say.
         try:
             for number, row in enumerate(rows, start=2):
                 if number > MAX_POINTS:
@@ -243,10 +244,19 @@ class _File:
                     frame *= self.reading.factor(unit, game, where, self.report)
                 key = str(cell(row, "method", method)), game, seed_of(cell(row, "seed", 0)), mode
                 points[key].append((frame, score, episodes))
+                others[key].append([row.get(name) for name in strange])
         except (csv.Error, BadFile) as error:
             self.report(str(error))
         runs: dict[tuple, Run] = {}
         for (who, game, seed, mode), values in points.items():
+            told = zip(strange, zip(*others[who, game, seed, mode]))
+            steps = [] if unit else [name for name, each in told if _differ(each)]
+            if steps and self.reading.lists is None:
+                raise BadFile(
+                    f"{game}: {len(values)} rows for each seed, and no column for frames: {LISTS}; "
+                    f"if {steps[0]!r} counts frames or agent steps, rename it frame or step"
+                )
+            values = values[-1:] if steps and self.reading.lists == "curve" else values
             x, y, numbers = (list(column) for column in zip(*values))
             (run,) = self._run(who, game, seed, x, y, numbers, mode)
             other = runs.get((who, game, seed), run)
@@ -255,6 +265,12 @@ class _File:
                 run, evals=evals.evals, trains=trains.trains, final=not unit
             )
         return runs.values()
+
+
+def _differ(cells: Sequence[Any]) -> bool:
+    """Returns whether a column numbers the rows of a run, as steps or episodes do."""
+    found = numbers(list(cells))
+    return len(found) > 1 and bool(np.isfinite(found).all()) and len(set(found)) == len(found)
 
 
 def _flat(entry: Mapping) -> bool:

@@ -64,7 +64,11 @@ def frameskip(game: str) -> int:
 def is_aggregate(name: str) -> bool:
     """Returns whether a task is a statistic over tasks, such as `atari_stats_mean` or `Median`."""
     bare = re.sub(r"^(atari(57|100k)?|dmc|gym)[-_/]", "", name.strip().lower())
-    return bare.startswith("stats_") or _letters(bare) in data("names")["aggregates"]
+    words = set(re.findall(r"[a-z]+", bare))
+    statistic, about = (set(data("names")[key]) for key in ("statistics", "about"))
+    if bare.startswith("stats_") or _letters(bare) in data("names")["aggregates"]:
+        return True
+    return bool(words & statistic) and words <= statistic | about
 
 
 def is_known(name: str) -> bool:

@@ -216,4 +216,4 @@ def _points(run: Run, protocol: str, frame: float, unfinished: bool) -> tuple[Se
         return last, f"bins of {run.width:,.0f} frames, used is the last"
     if unfinished:
         return points.upto(end, after=end - width), f"unfinished, stops {where}"
-    return nothing, f"no score, {absent}"
+    return nothing, f"no score, {f'stops {where}' if end < REACHED * frame else absent}"

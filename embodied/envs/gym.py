@@ -91,7 +91,9 @@ def _creator(task: str, options: Options) -> Callable[[], Any]:
             hint = elsewhere.hint(f"gym_{task}")
             spec = gymnasium.registry.get(task.rpartition(":")[2])
             if spec is None:
-                hint = hint or nearest(task, gymnasium.registry)
+                hint = hint or nearest(
+                    f"gym_{task}", [f"gym_{each}" for each in gymnasium.registry]
+                )
             elif "gymnasium.envs.mujoco" in str(spec.entry_point):
                 hint = "; pip install 'harmony-dreamerv3[mujoco]'"
             elif isinstance(error, TypeError):

@@ -86,6 +86,18 @@ def test_seeds_that_stopped_early_are_named_and_left_out(tmp_path, capsys):
     assert "unfinished, stops at 2,000 of 1,000,000 frames" in out
 
 
+def test_training_curves_that_stop_early_are_named_likewise(tmp_path, capsys):
+    runs = [
+        {"task": "atari_pong", "seed": seed, "xs": [end // 2 + 1, end], "ys": [1, 2]}
+        for seed, end in enumerate((400_000, 201_001))
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(runs))
+    assert main(["table", str(tmp_path / "a.json")]) == 0
+    out = capsys.readouterr().out
+    assert "no score, stops at 201,001 of 400,000 frames: Pong (seed 1)" in out
+    assert "--allow-unfinished" in out
+
+
 @pytest.mark.parametrize(("steps", "score"), [(50_000, 40), (40_000, 40), (400_000, None)])
 def test_the_budget_of_a_run_folder_is_that_of_its_config(tmp_path, steps, score):
     points = [(step, step, step / 1000) for step in range(10_000, 40_001, 10_000)]

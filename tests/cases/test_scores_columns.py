@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from scores import load, protocol
@@ -92,9 +93,30 @@ def test_upstreams_list_with_scores_under_another_key(tmp_path, key):
     assert column.of("crafter_reward") == pytest.approx([(12.1 + 14.1 + 11.1) / 3])
 
 
+@pytest.mark.parametrize("name", ["iteration", "epoch", "t", "training_step", "Unnamed: 0", "x"])
+def test_a_curve_over_a_column_that_is_not_known_is_no_final_score(tmp_path, capsys, name):
+    rows = [("pong", seed, n, n) for seed in range(2) for n in range(1, 5)]
+    path = table(tmp_path / "a.csv", f"game,seed,{name},score", rows)
+    assert main(["table", path]) == 2
+    err = capsys.readouterr().err
+    assert "pong: 4 rows for each seed, and no column for frames: episodes of one evaluation" in err
+    assert f"if {name!r} counts frames or agent steps, rename it" in err
+    for lists, score in (("curve", 4), ("episodes", 2.5)):
+        (column,), _ = scores([path], lists=lists)
+        assert column.of("pong").tolist() == [score] * 2
+    # One row a seed, or a column that does not number them, is no curve.
+    for rows in ([("pong", 0, 7, 3)], [("pong", 0, 7, 3), ("pong", 0, 7, 5)]):
+        table(tmp_path / "a.csv", f"game,seed,{name},score", rows)
+        (column,), _ = scores([path])
+        assert column.of("pong") == pytest.approx([np.mean([row[3] for row in rows])])
+
+
 @pytest.mark.parametrize(
-    "name", ["stats_gamer_median", "atari_stats_mean", "Mean", "IQM", "optimality_gap", "Average"]
-)
+    "name",
+    ["stats_gamer_median", "atari_stats_mean", "Mean", "IQM", "optimality_gap", "Average",
+     "aggregate_median", "normalized_median", "Mean Human-Normalised Score", "hns_iqm",
+     "score/mean"],
+)  # fmt: skip
 def test_statistics_are_not_listed_as_tasks(tmp_path, capsys, name):
     runs = [{"task": task, "seed": 0, "xs": [399_999], "ys": [5]} for task in ("atari_pong", name)]
     (tmp_path / "a.json").write_text(json.dumps(runs))

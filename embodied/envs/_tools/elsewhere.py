@@ -14,7 +14,8 @@ _DOMAINS = (
 )
 # fmt: on
 _GAME = re.compile(
-    r"(?:ale[/_]|atari[/_])?(?P<name>[a-z_-]+?)(?:-?ram)?(?:noframeskip|deterministic)?(?:-v\d+)?"
+    r"(?:ale[/_]|atari(?:100k|57)?[/_])?(?P<name>[a-z_-]+?)(?:-?ram)?(?:noframeskip|deterministic)?"
+    r"(?:-v[045])?"
 )
 
 

@@ -44,7 +44,7 @@ def test_no_simulator_is_imported_for_names():
         ("dummy_disc", {"length": "3"}, "env.dummy.length must be of type int, got '3'"),
         ("dummy_disc", {"length": 3.5}, "env.dummy.length must be of type int, got 3.5"),
         ("dummy_disc", {"image": 1}, "env.dummy.image must be of type bool, got 1"),
-        ("gym_Cartpole-v1", {}, "did you mean 'CartPole-v1'"),
+        ("gym_Cartpole-v1", {}, "did you mean 'gym_CartPole-v1'"),
         ("gym_Blackjack-v1", {}, "gym_Blackjack-v1: vector: expected an observation of Box"),
         ("gym_nowhere:Thing-v0", {}, "cannot make gym_nowhere:Thing-v0: No module named 'nowhere'"),
     ],
