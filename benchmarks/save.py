@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks import common
 from embodied.checkpoint.checkpoints import Checkpoints
-from embodied.checkpoint.parts import Part
+from embodied.checkpoint.manifest import Part
 from embodied.replay.chunks import ReplayFiles
 from embodied.replay.replay import Replay
 from harmony_dreamerv3.runtime import device_replay, trees

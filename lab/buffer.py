@@ -16,7 +16,7 @@ import numpy as np
 
 from embodied.checkpoint.checkpoints import Checkpoints
 from embodied.checkpoint.files import decode, encode, write_atomic
-from embodied.checkpoint.parts import Saved
+from embodied.checkpoint.manifest import Saved
 from embodied.core.errors import UserError
 from embodied.core.space import Space
 from embodied.records.progress import say

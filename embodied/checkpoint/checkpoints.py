@@ -22,8 +22,7 @@ from typing import Any, TypeVar
 
 from embodied.checkpoint.files import CorruptFile, digest, encode, sync_folder, write_atomic
 from embodied.checkpoint.folders import check_inside, check_run, forget
-from embodied.checkpoint.manifest import NAME, STEP, damaged_files, seal, unseal
-from embodied.checkpoint.parts import Part, Saved
+from embodied.checkpoint.manifest import NAME, STEP, Part, Saved, damaged_files, seal, unseal
 from embodied.core.errors import UserError
 
 T = TypeVar("T")

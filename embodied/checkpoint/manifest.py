@@ -1,14 +1,17 @@
-"""The text that makes a checkpoint: versioned, with a checksum of itself and of every file."""
+"""What makes a checkpoint: parts, and a text with its version and checksums of all files."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from embodied.checkpoint.files import CorruptFile, digest, read_regular
 from embodied.core.errors import UserError
@@ -21,6 +24,43 @@ NAME = re.compile(rf"(checkpoints/{STEP}|replay)/[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 _LARGEST = 2**28  # Bytes.
 _MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+Content = bytes | Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What a checkpoint holds of one folder.
+
+    Args:
+      state: plain data (numbers, strings, lists, dicts).
+      files: bytes, or named arrays, by file name; written to `checkpoints/<step>/`.
+      replay: likewise, files that are new in `replay/`.
+      kept: names of older files in `replay/` that still belong to it.
+    """
+
+    state: Mapping[str, Any]
+    files: Mapping[str, Content]
+    replay: Mapping[str, Content] = dataclasses.field(default_factory=dict)
+    kept: Sequence[str] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """One folder's part of a checkpoint whose checksums are right.
+
+    Args:
+      folder: the run folder.
+      state: as it was given to `save`.
+      files: path by name, of the files of `checkpoints/<step>/`.
+      damaged: names of files in `replay/` that cannot be used; only where no checkpoint is whole.
+    """
+
+    folder: Path
+    state: dict[str, Any]
+    files: dict[str, Path]
+    damaged: frozenset[str] = frozenset()
 
 
 def seal(body: Mapping[str, Any]) -> bytes:

@@ -9,8 +9,7 @@ from typing import Any
 from embodied.checkpoint.checkpoints import Checkpoints
 from embodied.checkpoint.files import CorruptFile, decode
 from embodied.checkpoint.folders import check_inside
-from embodied.checkpoint.manifest import STEP
-from embodied.checkpoint.parts import Saved
+from embodied.checkpoint.manifest import STEP, Saved
 from embodied.core.errors import UserError
 from embodied.core.learner import Arrays, Learner
 from embodied.records.logger import Logger

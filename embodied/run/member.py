@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from embodied.checkpoint.parts import Content, Part, Saved
+from embodied.checkpoint.manifest import Content, Part, Saved
 from embodied.core.learner import Arrays
 from embodied.records.logger import Logger
 from embodied.records.metrics import Means

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from embodied.checkpoint.checkpoints import Checkpoints
 from embodied.checkpoint.files import CorruptFile, decode
-from embodied.checkpoint.parts import Saved
+from embodied.checkpoint.manifest import Saved
 from embodied.core.errors import UserError
 from embodied.core.learner import Arrays
 from embodied.records.progress import say

@@ -10,7 +10,7 @@ import numpy as np
 
 from embodied.checkpoint.checkpoints import Checkpoints
 from embodied.checkpoint.files import CorruptFile, decode
-from embodied.checkpoint.parts import Part, Saved
+from embodied.checkpoint.manifest import Part, Saved
 from embodied.core.errors import UserError
 from embodied.core.learner import Arrays
 from embodied.records.progress import say

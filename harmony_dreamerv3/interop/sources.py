@@ -13,8 +13,7 @@ import safetensors
 
 from embodied.checkpoint.checkpoints import Checkpoints
 from embodied.checkpoint.files import decode
-from embodied.checkpoint.manifest import STEP
-from embodied.checkpoint.parts import Saved
+from embodied.checkpoint.manifest import STEP, Saved
 from embodied.core.errors import UserError
 from embodied.records.logger import say
 from harmony_dreamerv3.config import Config, folder

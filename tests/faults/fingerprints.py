@@ -10,7 +10,7 @@ import numpy as np
 
 from embodied.checkpoint.checkpoints import Checkpoints
 from embodied.checkpoint.files import decode
-from embodied.checkpoint.parts import Saved
+from embodied.checkpoint.manifest import Saved
 from embodied.records.run_records import FILES
 
 

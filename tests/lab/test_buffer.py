@@ -5,7 +5,7 @@ import pytest
 
 from embodied.checkpoint.checkpoints import Checkpoints
 from embodied.checkpoint.files import encode
-from embodied.checkpoint.parts import Part
+from embodied.checkpoint.manifest import Part
 from embodied.core.errors import UserError
 from embodied.core.space import Space
 from embodied.replay import Replay

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from embodied.checkpoint.checkpoints import Checkpoints
 from embodied.checkpoint.lock import Lock
-from embodied.checkpoint.parts import Part
+from embodied.checkpoint.manifest import Part
 from embodied.run.signals import StopFlag
 
 

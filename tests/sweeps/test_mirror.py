@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from embodied.checkpoint.checkpoints import Checkpoints
-from embodied.checkpoint.parts import Part
+from embodied.checkpoint.manifest import Part
 from embodied.checkpoint.storage import Missing, Storage
 from embodied.core.errors import UserError
 from sweeps.mirror import Mirror, Superseded

@@ -14,8 +14,7 @@ import pytest
 from embodied.checkpoint import checkpoints as module
 from embodied.checkpoint.checkpoints import Checkpoints
 from embodied.checkpoint.files import decode
-from embodied.checkpoint.manifest import seal
-from embodied.checkpoint.parts import Part, Saved
+from embodied.checkpoint.manifest import Part, Saved, seal
 from embodied.core.errors import UserError
 
 ARRAYS = {"w/kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "count": np.array(7)}

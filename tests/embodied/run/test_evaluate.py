@@ -14,7 +14,7 @@ from fake_learner import FakeLearner
 
 import embodied.envs
 from embodied.checkpoint.checkpoints import Checkpoints
-from embodied.checkpoint.parts import Part, Saved
+from embodied.checkpoint.manifest import Part, Saved
 from embodied.core.env import Env
 from embodied.core.errors import UserError
 from embodied.run import RunConfig, evaluate, train_eval
