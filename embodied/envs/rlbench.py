@@ -16,7 +16,7 @@ from embodied.core.env import STANDARD_SPACES, Obs, standard_obs
 from embodied.core.errors import UserError
 from embodied.core.space import Space
 
-PACKAGE, INSTALL = "rlbench", "git+https://github.com/stepjam/RLBench.git (after PyRep)"
+PACKAGE, INSTALL = "rlbench", "CoppeliaSim, PyRep and RLBench, by hand"
 _JOINTS = 7
 _TASKS = ("reach_target", "push_button")
 

@@ -30,11 +30,12 @@ def listing(word: str = "") -> str:
     Args:
       word: looked for in names, whatever its case; empty for all suites.
     """
-    lines = []
+    lines, hidden = [], []
     for name, suite in registry.suites().items():
         absent = suite.package and importlib.util.find_spec(suite.package) is None
         tasks = suite.tasks() if absent else suite.installed()
         if word:
+            hidden += [f"{name} ({_needs(suite)})"] if absent and not tasks else []
             lines += [
                 f"{name}_{task}" for task in tasks if word.lower() in f"{name}_{task}".lower()
             ]
@@ -43,12 +44,21 @@ def listing(word: str = "") -> str:
         few = ", ".join(f"{name}_{task}" for task in tasks[:_FEW])
         more = f" and {len(tasks) - _FEW} more" if len(tasks) > _FEW else ""
         lines += [f"    {few}{more}"] if tasks else []
-        lines += [f"    needs: pip install '{suite.install}'"] if absent and suite.install else []
+        lines += [f"    needs: {_needs(suite)}"] if absent and suite.install else []
+    unseen = f"not installed, so not searched: {', '.join(hidden)}" if hidden else ""
     if not lines:
-        raise UserError(f"no task has {word!r} in its name; `envs` lists the suites")
+        told = unseen or "`envs` lists the suites"
+        raise UserError(f"no task has {word!r} in its name; {told}")
+    lines += [unseen] if unseen else []
     if not word:
         lines.append("package.module:function/level: an environment of your own, by its path")
     return "\n".join(lines)
+
+
+def _needs(suite: registry.Suite) -> str:
+    """Returns what has to be installed for a suite."""
+    extra = suite.install.startswith("harmony-dreamerv3[")
+    return f"pip install '{suite.install}'" if extra else suite.install
 
 
 def show(task: str, options: Mapping[str, Any], out: Path | None, steps: int) -> str:
@@ -83,7 +93,7 @@ def show(task: str, options: Mapping[str, Any], out: Path | None, steps: int) ->
             frames.append(colours(obs[images[0]]))
     env.close()
     lines = [f"{task}: {env.repeat} frames a step, {'exact' if env.savable else 'no exact'} resume"]
-    lines += [f"  {key}: {each}" for key, each in env.obs_space.items()]
+    lines += [f"  {k}: {each}" for k, each in env.obs_space.items() if k not in STANDARD_SPACES]
     parts = [str(part) for part in space.parts] or [str(space)]
     lines.append(f"  action: {'; '.join(parts)}")
     ends = f"returns {', '.join(f'{value:g}' for value in returns[:8])}" if returns else "no end"

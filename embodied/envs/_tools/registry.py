@@ -116,7 +116,7 @@ def make(task: str, seed: int, options: Mapping[str, Any] | None = None) -> Chec
     Raises:
       EnvError: the environment's own code raised.
       UserError: unknown suite, task or option (naming the nearest), a value of the wrong type, a
-        package that is not installed, rendering that is impossible here.
+        negative seed, a package that is not installed, rendering that is impossible here.
     """
     name, rest = _split(task)
     suite = _suite(name, task)
@@ -124,6 +124,8 @@ def make(task: str, seed: int, options: Mapping[str, Any] | None = None) -> Chec
     if known and rest not in known:
         hint = elsewhere.hint(task) or nearest(task, tasks(name))
         raise UserError(f"unknown task {task!r}{hint} ({name} has {len(known)} tasks)")
+    if seed < 0:
+        raise UserError(f"expected a seed of 0 or more for {task}, got {seed}")
     settings = parse_options(suite, options or {})
     try:
         return CheckedEnv(suite.make(rest, int(seed), settings), task)

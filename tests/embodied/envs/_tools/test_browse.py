@@ -29,9 +29,17 @@ def test_lists_every_suite_and_what_is_missing(monkeypatch):
     assert "needs: pip install 'harmony-dreamerv3[dmc]'" in text and "minatar_breakout" in text
 
 
-def test_search():
-    assert browse.listing("tar_BREAKout").splitlines() == ["minatar_breakout"]
+def test_search(monkeypatch):
+    assert browse.listing("tar_BREAKout").splitlines()[0] == "minatar_breakout"
     with pytest.raises(UserError, match="no task has 'zzz'"):
+        browse.listing("zzz")
+    real = importlib.util.find_spec
+    # Whose tasks only the package knows.
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda n, *rest: None if n == "dm_control" else real(n, *rest)
+    )
+    unseen = r"not installed, so not searched: dmc \(pip install 'harmony-dreamerv3\[dmc\]'\)"
+    with pytest.raises(UserError, match=unseen):
         browse.listing("zzz")
 
 

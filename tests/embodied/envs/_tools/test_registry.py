@@ -62,6 +62,12 @@ def test_missing_packages_are_named(monkeypatch):
             embodied.envs.make(f"{package.split('.')[0].replace('dm_control', 'dmc')}_{task}", 0)
 
 
+@pytest.mark.parametrize("task", ["catch_easy", "minatar_breakout", "dmcr_walker_run"])
+def test_negative_seeds_are_refused(task):
+    with pytest.raises(UserError, match=f"expected a seed of 0 or more for {task}, got -1"):
+        embodied.envs.make(task, -1)
+
+
 def test_numbers_change_kind_only_without_loss():
     env = embodied.envs.make("dummy_disc", 0, {"length": 4.0, "death": 0, "size": 16})
     lengths = [bool(env.step(np.eye(4, dtype=np.float32)[0])["is_last"]) for _ in range(10)]
