@@ -73,10 +73,7 @@ class Norm(nn.Module):
         """Maps `[..., C]` to `[..., C]` of the same dtype."""
         scale = self.param("scale", nn.initializers.ones, (x.shape[-1],), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],), jnp.float32)
-        dtype, x = x.dtype, full(x)
-        x -= x.mean(-1, keepdims=True)
-        x *= jax.lax.rsqrt((x * x).mean(-1, keepdims=True) + 1e-3)
-        return (x * scale + bias).astype(dtype)
+        return (fast.normalize(full(x)) * scale + bias).astype(x.dtype)
 
 
 class Linear(nn.Module):

@@ -8,7 +8,18 @@ trusted. `--jax.fast False` trains it.
 
 from harmony_dreamerv3.nets.fast.conv import downsample, upsample
 from harmony_dreamerv3.nets.fast.loop import scan
+from harmony_dreamerv3.nets.fast.norm import normalize
 from harmony_dreamerv3.nets.fast.pieces import Projected, prepared, product, project
 from harmony_dreamerv3.nets.fast.switch import plain
 
-__all__ = ["Projected", "downsample", "plain", "prepared", "product", "project", "scan", "upsample"]
+__all__ = [
+    "Projected",
+    "downsample",
+    "normalize",
+    "plain",
+    "prepared",
+    "product",
+    "project",
+    "scan",
+    "upsample",
+]

@@ -18,13 +18,15 @@ def all_of(function, x, kernel, dy):
 
 
 @pytest.mark.parametrize("up", [False, True])
-@pytest.mark.parametrize("size", [2, 8])
-def test_values_and_derivatives_are_those_of_the_library(up, size):
+@pytest.mark.parametrize(
+    ("size", "images", "into", "out"), [(2, 2, 5, 2), (8, 2, 5, 2), (4, 6, 9, 8), (2, 130, 8, 9)]
+)
+def test_values_and_derivatives_are_those_of_the_library(up, size, images, into, out):
     with jax.enable_x64(True):
-        x = jnp.asarray(RNG.normal(size=(3, 2, size, size, 5)))
-        shape, side = ((2, 5), 2 * size) if up else ((5, 2), size // 2)
+        x = jnp.asarray(RNG.normal(size=(3, images, size, size, into)))
+        shape, side = ((out, into), 2 * size) if up else ((into, out), size // 2)
         kernel = jnp.asarray(RNG.normal(size=(3, 4, 4, *shape)))
-        dy = jnp.asarray(RNG.normal(size=(3, 2, side, side, 2)))
+        dy = jnp.asarray(RNG.normal(size=(3, images, side, side, out)))
         ours = functools.partial(all_of, fast.upsample if up else fast.downsample)
         mapped = jax.vmap(ours)(x, kernel, dy)
         expected = jax.vmap(fast.plain(ours))(x, kernel, dy)
