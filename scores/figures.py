@@ -13,7 +13,17 @@ from scores import games
 from scores.curves import Curve, efficiency, learning_curve, profile
 from scores.load import Group
 from scores.protocol import Column
-from scores.style import COLORS, GREY, frames_axis, look, new_figure, panels, styled, thousands
+from scores.style import (
+    COLORS,
+    GREY,
+    fold,
+    frames_axis,
+    look,
+    new_figure,
+    panels,
+    styled,
+    thousands,
+)
 from scores.table import TITLES, Table, rows_of
 
 if TYPE_CHECKING:
@@ -62,7 +72,7 @@ def learning_curves(
             if high - low < 1e-9 * max(1, abs(high)):  # Freeway: all zero
                 axes.set_ylim(low - 1, high + 2)
             _references(axes, game)
-            axes.set_title(games.title(game))
+            axes.set_title(fold(games.title(game)))
             axes.locator_params(nbins=4)
             axes.tick_params(labelsize=7)
             axes.yaxis.set_major_formatter(lambda value, _: thousands(value, ".3g"))
@@ -164,6 +174,7 @@ def efficiencies(
 def _single(
     curves: Mapping[str, Curve | None], x: str, y: str, every: int, top: float | None = None
 ) -> Figure:
+    """Draws one panel; `x` gets what the bands are, where there are several seeds."""
     if not any(curves.values()):
         raise UserError("nothing to draw: this needs scores per seed of games with a human score")
     with styled():
@@ -172,7 +183,8 @@ def _single(
         for index, (name, curve) in enumerate(curves.items()):
             if curve is not None:
                 _draw(axes, curve, index, name, every)
-        axes.set_xlabel(x)
+        bands = any(curve and curve.seeds > 1 for curve in curves.values())
+        axes.set_xlabel(f"{x} (bands: 95% bootstrap interval)" if bands else x)
         axes.set_ylabel(y)
         axes.set_xlim(0)
         axes.set_ylim(0 if top else None, top)

@@ -15,7 +15,7 @@ from scores import games
 from scores.grid import Cell, Grid, number
 from scores.load import Group
 from scores.records import UNKNOWN, Run
-from scores.style import GREY, frames_axis, look, new_figure, panels, styled
+from scores.style import GREY, fold, frames_axis, look, new_figure, panels, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -169,7 +169,7 @@ def figure(placements: Sequence[Placement]) -> Figure:
             for index, each in enumerate(here):
                 curve, name = each.run.evals, f"{each.method} seed {each.run.seed}"
                 axes.plot(curve.frames, curve.scores, label=name, markersize=3, **look(index))
-            axes.set_title(games.title(game))
+            axes.set_title(fold(games.title(game)))
             axes.set_xlabel("Environment frames")
             axes.set_ylabel("Score of evaluations")
             frames_axis(axes)

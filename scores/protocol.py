@@ -146,7 +146,10 @@ def _measured(group: Group, protocol: str, limits: Mapping[str, float], unfinish
             known = (points.episodes != UNKNOWN).all()
             episodes[where] = points.episodes.sum() if known else UNKNOWN
             binned |= "eval" not in protocol and not known
-    notes = [f"{remark}: {_listed(runs)}" for remark, runs in remarks.items()]
+    notes = []
+    for remark, runs in remarks.items():
+        all_of_them = sum(map(len, runs.values())) == len(group.runs) > 1
+        notes.append(f"{remark}: {'all runs' if all_of_them else _listed(runs)}")
     if any("no score, stops" in remark for remark in remarks):
         notes.append("--frames N scores every run at N frames, --allow-unfinished where it stands")
     if binned:

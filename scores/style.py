@@ -59,13 +59,25 @@ def panels(figure: Figure, down: int, across: int, count: int) -> list[Axes]:
 
 
 def thousands(value: float, digits: str = "g") -> str:
-    """Prints a tick: 1500 as 1.5K."""
-    return f"{value / 1000:{digits}}K" if abs(value) >= 1000 else f"{value:g}"
+    """Prints a tick: 1500 as 1.5K, two millions as 2M."""
+    for unit, letter in ((1e6, "M"), (1e3, "K")):
+        if abs(value) >= unit:
+            return f"{value / unit:{digits}}{letter}"
+    return f"{value:g}"
+
+
+def fold(title: str, width: int = 22) -> str:
+    """Breaks a long title at an underscore or a space near its middle."""
+    breaks = [i for i, letter in enumerate(title) if letter in "_ "]
+    if len(title) <= width or not breaks:
+        return title
+    middle = min(breaks, key=lambda i: abs(i - len(title) // 2))
+    return f"{title[: middle + 1].rstrip()}\n{title[middle + 1 :]}"
 
 
 def frames_axis(axes: Axes) -> None:
-    """Labels the ticks of x in thousands of frames."""
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}K" if value else "0")
+    """Labels the ticks of x in thousands or millions of frames."""
+    axes.xaxis.set_major_formatter(lambda value, _: thousands(value))
 
 
 def look(index: int) -> dict[str, Any]:

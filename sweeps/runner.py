@@ -12,11 +12,13 @@ from embodied.core.errors import UserError, signal_name
 from embodied.records.lines import tail
 from embodied.records.progress import say
 from embodied.run.signals import StopFlag
-from sweeps import launch, progress, states
+from sweeps import launch, progress, states, status
 from sweeps.plan import Job
 from sweeps.states import JobState, States
 
 LOG_LINES = 12  # Shown of a job that failed.
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it.
+EVERY = 60.0  # Seconds between lines about how it stands.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,10 +95,10 @@ class Runner:
           stop: tells when to stop; the jobs then save and end, and continue another time.
 
         Returns:
-          Exit status: 1 when jobs failed, else 0.
+          Exit status: 130 after Ctrl-C, 1 when jobs failed, else 0.
         """
         self._begin()
-        stopping = False
+        stopping, spoken = False, time.monotonic()
         while self._running or (self._waiting and not stopping):
             if stop and not stopping:
                 stopping = True
@@ -107,8 +109,12 @@ class Runner:
             for ended in self._engine.poll():
                 self._running.remove(ended.job)
                 self._judge(ended, stopping)
+            if time.monotonic() - spoken >= EVERY:
+                spoken = time.monotonic()
+                self._tell(status.totals(status.rows(self._root, self._jobs)))
             time.sleep(self._wait)
-        return self._report()
+        failed = self._report()
+        return INTERRUPTED if stop.name == "SIGINT" else failed
 
     def _begin(self) -> None:
         """Sorts out what there is to do; failed jobs get new attempts."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from harmony_dreamerv3.nets.layers import full, run
 from harmony_dreamerv3.nets.rssm import State, features
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 Array = jax.Array
 
 ROWS = 6  # windows shown side by side
+LABELS = ("truth", "model", "error")  # of a film's rows
+STRIP = 36  # pixels that they take
 OBSERVED = 5  # steps seen before the model predicts open loop
 
 
@@ -102,12 +105,19 @@ def describe(
       See `report`.
     """
     out: dict[str, Any] = {}
+    valid = same_episode(batch["is_first"], observed)
+    counted = valid.at[:, :observed].set(False)  # [B, T]
+
+    def error(squares: Array) -> Array:
+        """Mean over the steps that count; 0 where none does."""
+        steps = squares.reshape(*counted.shape, -1).mean(-1)
+        return jnp.where(counted, steps, 0).sum() / jnp.maximum(counted.sum(), 1)
+
     for name, recon in images.items():
         truth = batch[name].astype(recon.dtype) / 255.0
-        out[f"openloop/{name}/video"] = film(truth, recon, observed)
-        out[f"openloop/{name}/error"] = jnp.square(truth - recon)[:, observed:].mean()
-    error = jnp.abs(reward - batch["reward"])
-    out["openloop/reward/error"] = error[:, observed:].mean()
+        out[f"openloop/{name}/video"] = film(truth, recon, observed, valid)
+        out[f"openloop/{name}/error"] = error(jnp.square(truth - recon))
+    out["openloop/reward/error"] = error(jnp.abs(reward - batch["reward"]))
     out["openloop/reward/hist"] = reward.reshape(-1)
     out["replay/reward/hist"] = batch["reward"].reshape(-1)
     out["openloop/value/hist"] = value.reshape(-1)
@@ -115,27 +125,52 @@ def describe(
     return out
 
 
-def film(truth: Array, model: Array, observed: int) -> Array:
-    """Truth above model above error; a green edge while the model observes, red after."""
-    model = jnp.clip(model, 0.0, 1.0)
-    error = (model - truth + 1.0) / 2.0
+def same_episode(is_first: Array, observed: int) -> Array:
+    """Steps `[B, T]` before another episode begins, of which the actions alone tell nothing."""
+    later = jnp.asarray(is_first, bool).at[:, :observed].set(False)
+    return jnp.cumsum(later, 1) == 0
+
+
+def film(truth: Array, model: Array, observed: int, valid: Array) -> Array:
+    """Truth above model above error `[T, 3 H, rows * W, C]`.
+
+    The edge is green while the model observes and red after; after the episode's end it is grey,
+    and there is no prediction.
+    """
+    valid = valid[:, :, None, None, None]
+    model = jnp.where(valid, jnp.clip(model, 0.0, 1.0), 0.5)
+    error = jnp.where(valid, (model - truth + 1.0) / 2.0, 0.5)
     film = jnp.concatenate([truth, model, error], 2)
     rows, steps, height, width, channels = film.shape
     if channels == 3:
         inside = jnp.zeros((height, width), bool).at[2:-2, 2:-2].set(True)
         seen = (jnp.arange(steps) < observed)[:, None]
         colour = jnp.where(seen, jnp.array([0.0, 0.6, 0.3]), jnp.array([0.8, 0.2, 0.1]))
-        film = jnp.where(inside[None, None, :, :, None], film, colour[None, :, None, None])
+        colour = jnp.where(valid, colour[None, :, None, None], 0.5)
+        film = jnp.where(inside[None, None, :, :, None], film, colour)
     film = film.transpose(1, 2, 0, 3, 4).reshape(steps, height, rows * width, channels)
     return (film * 255.0).astype(jnp.uint8)
 
 
 def finish(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Host arrays fit for records: videos with three channels."""
+    """Host arrays fit for records: videos with three channels, and the names of their rows."""
     out = {}
     for name, value in arrays.items():
         value = np.asarray(value)
         if name.endswith("/video"):
             value = value[..., :1].repeat(3, -1) if value.shape[-1] == 1 else value[..., :3]
+            if name.startswith("openloop/"):
+                value = _label(value)
         out[name] = value
     return out
+
+
+def _label(video: np.ndarray) -> np.ndarray:
+    """Puts the names of the rows to the left of a film, uint8 `[T, 3 H, W, 3]`."""
+    height = video.shape[1] // len(LABELS)
+    strip = Image.new("RGB", (STRIP, video.shape[1]))
+    for row, name in enumerate(LABELS):
+        place = (3, row * height + height // 2)
+        ImageDraw.Draw(strip).text(place, name, "white", ImageFont.load_default(10), "lm")
+    left = np.stack([np.asarray(strip, np.uint8)] * len(video))
+    return np.concatenate([left, video], 2)

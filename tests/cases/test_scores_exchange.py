@@ -188,3 +188,15 @@ def _mean(found):
     from scores import games
 
     return float(np.mean(games.normalised(found.games, found.scores)))
+
+
+def test_what_no_run_has_is_said_once(tmp_path):
+    """Not game by game and seed by seed."""
+    path = tmp_path / "train.json"
+    xs, ys = list(range(0, 410_000, 10_000)), [1.0] * 41
+    runs = [{"task": f"atari_{g}", "method": "a", "seed": s, "xs": xs, "ys": ys}
+            for g in ("pong", "hero") for s in (0, 1)]  # fmt: skip
+    path.write_text(json.dumps(runs))
+    (group,), _ = load.load([str(path)])
+    (found,) = protocol.columns([group], "final-eval")
+    assert "no score, no evaluation: all runs" in found.notes

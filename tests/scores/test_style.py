@@ -57,3 +57,14 @@ def test_panels_beyond_the_count_are_hidden():
 
 def test_thousands():
     assert [style.thousands(v) for v in (0.25, 999, 1500, -2000)] == ["0.25", "999", "1.5K", "-2K"]
+
+
+def test_thousands_and_millions():
+    ticks = [style.thousands(value) for value in (0, 999, 1500, 2e6, -3000)]
+    assert ticks == ["0", "999", "1.5K", "2M", "-3K"]
+
+
+def test_long_titles_break_near_their_middle():
+    assert style.fold("dmc_cartpole_swingup_sparse") == "dmc_cartpole_\nswingup_sparse"
+    assert style.fold("Chopper Command") == "Chopper Command"
+    assert style.fold("x" * 40) == "x" * 40

@@ -81,6 +81,19 @@ def test_a_request_to_stop_reaches_the_jobs_which_continue_later(tmp_path: Path)
     assert again.visits(short)[-1].endswith(f" {short.steps}")
 
 
+def test_ctrl_c_ends_as_shells_have_it(tmp_path: Path) -> None:
+    sweep, stop = Sweep(tmp_path, make()), StopFlag()
+    stop.name = "SIGINT"
+    assert sweep.run(stop=stop) == 130
+
+
+def test_how_it_stands_is_told_now_and_then(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr("sweeps.runner.EVERY", 0.0)
+    sweep = Sweep(tmp_path, make("--nap", "0.2", steps=3))
+    assert sweep.run() == 0
+    assert any("1 running; " in line and "of all steps" in line for line in sweep.said)
+
+
 def test_a_folder_in_use_is_left_for_later(tmp_path: Path) -> None:
     first, second = make(), make(method="b")
     (tmp_path / first.folder).mkdir(parents=True)
