@@ -179,12 +179,17 @@ class Loop:
             member = state.members[n]
             if member.frozen is not None:
                 continue
-            reason = describe(error, member.seed) if broken else str(error)
+            reason = self._told(error, member.seed) if broken else str(error)
             if len(state.active) == 1:
                 raise UserError(reason)
             say(f"warning: {reason}; seed {member.seed} is frozen, the others go on")
             self._write_back()
             state.freeze(member, reason, broken)
+
+    @staticmethod
+    def _told(error: Exception, seed: int) -> str:
+        """Returns what is said of an environment that raised in training."""
+        return f"{describe(error, seed)}; the last checkpoint stays"
 
     def _due(self) -> None:
         """Does what falls between this agent step and the next."""
@@ -262,6 +267,6 @@ class Loop:
         step, updates, _ = state.pending
         state.pending = None
         seeds = self._setup.seeds
-        errors = {n: UserError(describe(e, seeds[n])) for n, e in outcome.errors.items()}
+        errors = {n: UserError(self._told(e, seeds[n])) for n, e in outcome.errors.items()}
         self._freeze(errors, broken=False)
         self._reporter.evaluation(outcome, step, updates)

@@ -204,11 +204,11 @@ def require(errors: Mapping[int, Exception], seeds: Sequence[int]) -> None:
 def describe(error: Exception, seed: int) -> str:
     """Returns what to say about an environment that raised."""
     if isinstance(error, UserError) and not isinstance(error, EnvError):
-        return f"seed {seed}: {error}; the last checkpoint stays"
+        return f"seed {seed}: {error}"
     what = f"seed {seed}: {error}"
     if not isinstance(error, EnvError):
         what = f"an environment of seed {seed} raised {type(error).__name__}: {error}"
     return (
-        f"{what}; the last checkpoint stays (run.env_process, or in evaluations "
-        "run.eval_processes, restarts environments that crash)"
+        f"{what} (run.env_process, or in evaluations run.eval_processes, restarts environments "
+        "that crash)"
     )

@@ -203,7 +203,7 @@ class CheckedEnv:
             self._env.load(data[1:])
         except UserError:
             raise
-        except Exception as error:  # Simulators raise whatever they like about a foreign state.
+        except (Exception, SystemExit) as error:  # Simulators raise whatever they like of it.
             raise UserError(f"{damaged}: {error!r}") from error
         self._over = data[:1] == b"\x01"
 

@@ -97,6 +97,7 @@ def use_cache(folder: Path | None = None) -> None:
             raise PermissionError(f"permission denied: {path}")
     except (OSError, RuntimeError) as error:  # A RuntimeError: this user has no home.
         print(f"compiled programs are not kept: {error}", file=sys.stderr)
+        jax.config.update("jax_compilation_cache_dir", None)  # JAX would try, and warn each time.
         return
     jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -46,7 +46,7 @@ def test_a_member_whose_group_cannot_be_made_has_none(threads: int) -> None:
 
 
 def test_what_is_said_of_errors() -> None:
-    assert describe(UserError("x is wrong"), 4) == "seed 4: x is wrong; the last checkpoint stays"
+    assert describe(UserError("x is wrong"), 4) == "seed 4: x is wrong"
     assert "restarts environments that crash" in describe(EnvError("step() raised"), 4)
     assert describe(KeyError("x"), 4).startswith("an environment of seed 4 raised KeyError: 'x'")
 
