@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -146,7 +147,8 @@ def expand(logdir: str | Path, config: Config | None = None) -> Path:
     """Puts the time where a folder's name has `{timestamp}`.
 
     Raises:
-      UserError: where several processes of a run would each take another time.
+      UserError: where several processes of a run would each take another time, or the name has
+        another word in braces.
     """
     logdir = str(logdir)
     if TIMESTAMP in logdir and config and config.jax.coordinator:
@@ -154,7 +156,12 @@ def expand(logdir: str | Path, config: Config | None = None) -> Path:
             f"--logdir {logdir}: several processes need the same folder; give a name without "
             f"{TIMESTAMP}"
         )
-    return Path(logdir.replace(TIMESTAMP, time.strftime("%Y%m%dT%H%M%S")))
+    name = logdir.replace(TIMESTAMP, time.strftime("%Y%m%dT%H%M%S"))
+    if strange := re.search(r"\{\w*\}", name):
+        raise UserError(
+            f"--logdir {logdir}: {strange[0]} means nothing here, only {TIMESTAMP} does"
+        )
+    return Path(name)
 
 
 def default_name(config: Config, seeds: Sequence[int] | None) -> str:

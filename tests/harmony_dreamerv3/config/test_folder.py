@@ -116,6 +116,9 @@ def test_the_time_in_a_name():
     config = configs.make(["debug"])
     assert folder.expand("runs/x", config) == Path("runs/x")
     assert re.fullmatch(r"runs/\d{8}T\d{6}/x", str(folder.expand("runs/{timestamp}/x")))
+    for name in ("{time}", "{TIMESTAMP}", "{{timestamp}}/x", "{}"):
+        with pytest.raises(UserError, match=r"means nothing here, only \{timestamp\} does"):
+            folder.expand(f"runs/{name}", config)
     several = configs.make(["debug"], {"jax.coordinator": "auto"})
     with pytest.raises(UserError, match="need the same folder"):
         folder.expand("runs/{timestamp}", several)
