@@ -11,7 +11,7 @@ from harmony_dreamerv3.config import overrides
 
 Flat = dict[str, Any]
 
-_HEADS = {"rewhead": "reward_head", "conhead": "cont_head", "policy": "actor", "value": "critic"}
+_PARTS = ("enc.simple", "dec.simple", "dyn.rssm", "rewhead", "conhead", "policy", "value")
 _NORM = {"rate": 0.01, "limit": 1e-8, "perclo": 5.0, "perchi": 95.0, "debias": True}
 
 
@@ -80,8 +80,12 @@ FIXED: Flat = {
     "agent.policy_dist_cont": "bounded_normal",
     "agent.repval_loss": True,
     "agent.opt.schedule": "const",
-    "agent.enc.simple.kernel": 5,
-    "agent.dec.simple.kernel": 5,
+    **{f"agent.{side}.simple.kernel": 5 for side in ("enc", "dec")},
+    **{f"agent.{side}.simple.mults": (2, 3, 4, 4) for side in ("enc", "dec")},
+    **{f"agent.{part}.act": "silu" for part in _PARTS},
+    **{f"agent.{part}.norm": "rms" for part in _PARTS},
+    **{f"agent.{head}.output": "symexp_twohot" for head in ("rewhead", "value")},
+    "agent.conhead.output": "binary",
     "jax.compute_dtype": "float32",
 }
 
@@ -91,8 +95,8 @@ INERT = re.compile(
     r"task|seed|logdir|script|method|replica\w*|report_length|consec_report|random_agent"
     r"|clock\w+|errfile|agent\.policy\.unimix|agent\.opt\.(momentum|anneal|wdregex)"
     r"|agent\.repl_loss\.slowtar|agent\.report\w*|agent\.dec\.simple\.outscale"
-    r"|agent\.dyn\.rssm\.(outscale|unroll)|agent\.(enc|dec|dyn)\.(simple|rssm)\.(act|norm|winit)"
-    r"|agent\.\w+\.(act|norm|winit|output)|(run|env|jax|logger|replay)\..+"
+    r"|agent\.dyn\.rssm\.(outscale|unroll)|agent\.(\w+|(enc|dec|dyn)\.(simple|rssm))\.winit"
+    r"|ipv6|(run|env|jax|logger|replay)\..+"
 )
 
 

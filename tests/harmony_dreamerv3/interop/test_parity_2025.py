@@ -1,5 +1,6 @@
 """Upstream's 2025 numbers, and options that its bundles here leave alone against a reference."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -180,6 +181,79 @@ def test_options_agree_with_a_reference_in_float64(name):
         slope = sum(float((np.asarray(grads[k]) * step[k]).sum()) for k in names_of)
         size = np.sqrt(sum(float(np.square(grads[k]).sum()) for k in names_of))
         assert slope == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-3, abs=2e-4 * size), root
+
+
+# Options that no bundle here sets, in the form in which bundles set them.
+MADE_UP = {
+    "acgrads": (
+        {"agent.ac_grads": True, "agent.repval_grad": False, "agent.reward_grad": False,
+         "agent.dyn.rssm.free_nats": 3.5, "agent.opt.warmup": 0},
+        {},
+    ),
+    "imaglast": (
+        {"agent.imag_last": 3, r".*\.absolute": True, r".*\.unimix": 0.05, r".*\.bins": 15,
+         "agent.opt.warmup": 0, "replay_context": 1},
+        {},
+    ),
+    "bspace0": (
+        {"agent.dec.simple.bspace": 0, r".*\.outer": True, r".*\.symlog": False,
+         "agent.contdisc": False, "agent.opt.warmup": 0, "replay_context": 1},
+        {"image": 16},
+    ),
+    "mean": ({"agent.opt.warmup": 0, "replay_context": 1}, {"continuous": True}),
+    # The default optimizer: its first step is 0, its second smaller than float32 can tell.
+    "consec": ({"consec_train": 2, "replay_context": 1}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MADE_UP)
+def test_a_bundle_made_in_float64_is_met_in_float32(name, tmp_path, monkeypatch):
+    overrides, spaces = MADE_UP[name]
+    meta = meta_of({**overrides, "jax.compute_dtype": "float32"}, **spaces)
+    meta |= {"base": "dreamerv3_2025", "updates": 2, "policy_steps": [1, 2], "gaussian_offset": 0.0}
+    rng = np.random.default_rng(5)
+    with monkeypatch.context() as patch, jax.enable_x64(True):
+        make = parity_2025.configs.make
+        double = {"jax.precision": "float64"}
+        patch.setattr(parity_2025.configs, "make", lambda names, flags: make(names, flags | double))
+        agent = parity_2025.build_agent(meta)
+        length = agent.context + 5
+        params, batches = random_params(agent, rng), []
+        # Steps of gradients that float32 cannot square are no matter here.
+        params |= {k: 0.4 * x for k, x in params.items() if k.endswith("head/logits/bias")}
+        jit = functools.partial(jax.jit, compiler_options=parity._options())
+        for number in range(2):
+            batch = random_batch(agent, rng, length=5)
+            batch |= {k: np.concatenate([x[:, :1], x], 1) for k, x in batch.items() if length == 6}
+            batch |= {
+                k: rng.normal(size=(2, length, *space.shape)).astype(np.float32)
+                for k, space in agent.stored_space.items()
+            }
+            batch["consec"] = np.full((2, length), number, np.int32)
+            batches.append(batch)
+        if "consec" not in name:
+            batches[1] = batches[0]
+        arrays = {f"params/{k}": v for k, v in params.items()}
+        for prefix, batch in zip(("batch", "batch2"), batches):
+            whole = {k: x.argmax(-1) if "action" in k and x.shape[-1] == 3 else x
+                     for k, x in batch.items()}  # fmt: skip
+            arrays |= {f"{prefix}/{k}": v for k, v in whole.items()}
+        state = names.import_params(agent, params)
+        read = [
+            parity_2025.check_batch(agent, {k: arrays[f"{prefix}/{k}"] for k in batch}, prefix)
+            for prefix, batch in zip(("batch", "batch2"), batches)
+        ]
+        expect = parity_2025.compute(agent, jit, state, read)
+        parity_2025.policy(agent, jit, state, read[0], [1, 2], expect)
+    arrays |= {f"expect/{k}": np.asarray(v, np.float32) for k, v in expect.items()}
+    path = tmp_path / "b.npz"
+    np.savez(path, meta=np.array(json.dumps(meta)), **arrays)
+    rows = parity.check(path)
+    assert [(row.name, row.max_rel) for row in rows if not row.ok] == []
+    assert len(rows) > 200
+    (rms,) = (row for row in rows if row.name == "after2_update_rms")
+    assert rms.max_rel < 1e-3
 
 
 @pytest.mark.parametrize("context", [0, 1])

@@ -26,3 +26,26 @@ def test_mistakes_are_named() -> None:
         upstream_2025.translate(["size13m"], {})
     with pytest.raises(UserError, match=r"no config key 'agent.opt.lrr'.*agent.opt.lr"):
         upstream_2025.translate([], {"agent.opt.lrr": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("agent.policy.act", "relu", "agent.policy.act: only 'silu'"),
+        (r".*\.norm", "layer", "norm: only 'rms'"),
+        ("agent.rewhead.output", "symlog_disc", "only 'symexp_twohot'"),
+        ("agent.enc.simple.mults", [1, 2, 4, 8], "only"),
+        ("agent.repval_loss", False, "only True"),
+    ],
+)
+def test_values_that_would_change_numbers_are_refused(key, value, message) -> None:
+    with pytest.raises(UserError, match=message):
+        upstream_2025.translate([], {key: value})
+
+
+def test_what_is_the_default_or_changes_no_number_is_accepted() -> None:
+    same = {
+        r".*\.act$": "silu", "agent.enc.simple.mults": [2, 3, 4, 4], "agent.value.winit": "normal",
+        "agent.policy.unimix": 0.05, "agent.opt.momentum": False, "run.envs": 3, "ipv6": True,
+    }  # fmt: skip
+    assert upstream_2025.translate([], same) == upstream_2025.translate([], {})
