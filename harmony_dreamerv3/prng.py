@@ -14,19 +14,20 @@ Array = jax.Array
 PURPOSES = {"init": 2**31, "train": 2**31 + 1, "eval": 2**31 + 2, "report": 2**31 + 3}
 
 
-def for_init(key: Array) -> Array:
-    """Keys `[3, 2]` of the first parameters: world model, actor, critic."""
-    return jax.random.split(jax.random.fold_in(key, PURPOSES["init"]), 3)
+def for_init(key: Array, count: int = 3) -> Array:
+    """Keys `[count, 2]` of the first parameters: world model, actor, critic."""
+    return jax.random.split(jax.random.fold_in(key, PURPOSES["init"]), count)
 
 
-def for_update(key: Array, updates: Array) -> Array:
-    """Keys `[2, 2]` of one update: posteriors, imagination.
+def for_update(key: Array, updates: Array, count: int = 2) -> Array:
+    """Keys `[count, 2]` of one update: posteriors, imagination.
 
     Args:
       key: of the learner.
       updates: `[]`, how many were made before.
+      count: of keys; bases differ in what they draw.
     """
-    return jax.random.split(jax.random.fold_in(key, updates), 2)
+    return jax.random.split(jax.random.fold_in(key, updates), count)
 
 
 def for_call(key: Array, purpose: str, counter: Array) -> Array:

@@ -113,13 +113,13 @@ class Acting(Modules):
         steps = batch["is_first"].shape[1] - self.context
         return min(self.config.agent.imag_last or steps, steps)
 
-    def draws(self, key: Array, batch: Mapping[str, Array]) -> Draws:
-        """Noise for an update with a batch `[B, C + T, ...]`."""
+    def draws(self, keys: Array, batch: Mapping[str, Array]) -> Draws:
+        """Noise for an update with a batch `[B, C + T, ...]`, from keys `[3, 2]`."""
         c = self.config.agent
         rows, steps = batch["is_first"].shape
         steps, starts = steps - self.context, rows * self.starts(batch)
         latent = (c.rssm.stoch, c.rssm.classes)
-        k_post, k_latent, k_action = jax.random.split(key, 3)
+        k_post, k_latent, k_action = keys
         return Draws(
             self.gumbel(k_post, (rows, steps, *latent)),
             self.gumbel(k_latent, (c.imag_horizon, starts, *latent)),

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from harmony_dreamerv3 import loss_tasks
+from harmony_dreamerv3 import loss_tasks, prng
 from harmony_dreamerv3.agents import base
 from harmony_dreamerv3.agents.base import Batch, Params
 from harmony_dreamerv3.agents.dreamerv2_frame import Frame, TrainState, act
@@ -186,7 +186,7 @@ class Agent(Frame):
 
         From the first part on whose loss or gradient is not finite nothing changes any more.
         """
-        k_model, k_behavior = jax.random.split(jax.random.fold_in(state.key, state.updates))
+        k_model, k_behavior = prng.for_update(state.key, state.updates)
         new, aux, metrics = self.train_model(state, batch, k_model)
         # Imagination starts from the posteriors of before the update, in the model after it.
         start, is_terminal = jax.tree.map(

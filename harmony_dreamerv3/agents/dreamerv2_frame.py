@@ -13,14 +13,14 @@ import optax
 
 from embodied.core.env import MASK
 from embodied.core.space import Space
-from harmony_dreamerv3 import loss_tasks
+from harmony_dreamerv3 import loss_tasks, prng
 from harmony_dreamerv3.agents import base, openloop_v2, optim_v2
 from harmony_dreamerv3.agents.base import Batch, Params
 from harmony_dreamerv3.agents.dreamerv2_data import Data
 from harmony_dreamerv3.balance import Balancer
-from harmony_dreamerv3.nets.layers import full, run
+from harmony_dreamerv3.nets.layers import full
 from harmony_dreamerv3.nets.policies import obey
-from harmony_dreamerv3.nets.rssm_v2 import State, features
+from harmony_dreamerv3.nets.rssm_v2 import State, features, observe
 
 Array = jax.Array
 
@@ -93,7 +93,7 @@ class Frame(Data):
 
     def init(self, key: Array) -> TrainState:
         """Draws a fresh state; all draws of the run derive from `key`, `[2]` uint32."""
-        keys = jax.random.split(jax.random.fold_in(key, 2**31), 5)
+        keys = prng.for_init(key, 5)
         net, feat = self.net, jnp.zeros((1, self.c.rssm.features))
         world_model, stats = net.init(keys[0])
         balance_params, balance_state = self.balancer.init()
@@ -146,13 +146,14 @@ class Frame(Data):
     def filter(self, params: Params, carry: State, obs: Batch, key: Array) -> State:
         """The posterior `[N, ...]` of one observation; latents are drawn in both modes."""
         net, model, obs = self.net, params["world_model"], self.prepare(obs)
-        x = {
-            "embed": net.apply("encoder", model, params["stats"], obs),
-            "action": carry["action"],
-            "keep": 1.0 - obs["is_first"].astype(self.dtype)[:, None],
-            "noise": self.latent_noise(key, (len(carry["action"]),)),
-        }
-        return run(net.rssm, model["rssm"], carry, x, method="observe_step")[1]
+        embed = net.apply("encoder", model, params["stats"], obs)
+        noise = self.latent_noise(key, (len(embed),))
+        latent = {name: carry[name] for name in ("deter", "stoch")}
+        post, _ = observe(
+            net.rssm, model["rssm"], embed[:, None], carry["action"][:, None],
+            obs["is_first"][:, None], noise[:, None], latent,
+        )  # fmt: skip
+        return jax.tree.map(lambda x: x[:, 0], post)
 
     def policy(
         self, params: Params, carry: State, obs: Batch, key: Array, mode: str

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from harmony_dreamerv3 import loss_tasks
+from harmony_dreamerv3 import loss_tasks, prng
 from harmony_dreamerv3.agents import base, moving_norm, report_2025
 from harmony_dreamerv3.agents.acting_2025 import Acting, Draws
 from harmony_dreamerv3.agents.moving_norm import NormState
@@ -54,7 +54,7 @@ class Agent(Acting):
 
     def init(self, key: Array) -> TrainState:
         """Draws a fresh state; all draws of the run derive from `key`, `[2]` uint32."""
-        params = self.init_params(jax.random.fold_in(key, 2**31))
+        params = self.init_params(prng.for_init(key, 7))
         balance_params, balance = self.balancer.init()
         params["balance"] = balance_params
         goes_on = self.config.run.consec_train > 1
@@ -126,12 +126,14 @@ class Agent(Acting):
         """
 
         def act(state: State, noise: Mapping[str, Array]) -> dict[str, Array]:
-            dists = run(self.actor, params["actor"], features(state))
+            dists = run(self.actor, held["actor"], features(state))
             return {key: dists[key].sample(noise[key]) for key in dists}
+
+        held = sg(params)  # Actions are judged (3), not improved through the model.
 
         head, last = ({k: x[at] for k, x in draws.action.items()} for at in (slice(-1), -1))
         start = sg(post)
-        states, logit, action = imagine(self.rssm, params["rssm"], start, act, (head, draws.latent))
+        states, logit, action = imagine(self.rssm, held["rssm"], start, act, (head, draws.latent))
         final = act(jax.tree.map(lambda x: x[-1], states), last)
         action = jax.tree.map(lambda xs, x: jnp.concatenate([xs, x[None]]), action, final)
         root = features(post if self.config.agent.ac_grads else start)
@@ -278,7 +280,7 @@ class Agent(Acting):
           The state after; the latents `[B, T, ...]` that replace the stored ones; scalar metrics.
           From a loss or gradient on that is not finite nothing changes any more.
         """
-        draws = self.draws(jax.random.fold_in(state.key, state.updates), batch)
+        draws = self.draws(prng.for_update(state.key, state.updates, 3), batch)
         grad = jax.value_and_grad(self.loss, has_aux=True)
         (total, aux), grads = grad(state.params, state, batch, draws)
         means = [x.mean() for x in aux["losses"].values()]

@@ -92,6 +92,11 @@ class Modules:
         return {k: s for k, s in self.observed.items() if len(s.shape) < 3}
 
     @property
+    def _seen(self) -> dict[str, Space]:
+        """Spaces of what the encoder reads."""
+        return {key: self.obs_space[key] for key in self.obs_keys}
+
+    @property
     def obs_keys(self) -> tuple[str, ...]:
         """Observations that `policy` reads."""
         return (*self.observed, "is_first")
@@ -135,7 +140,10 @@ class Modules:
     @functools.cached_property
     def rssm(self) -> BlockRSSM:
         """The recurrent model."""
-        return BlockRSSM(self.config.agent.rssm, self.dtype)
+        obs = {k: jax.ShapeDtypeStruct((1, *s.shape), s.dtype) for k, s in self._seen.items()}
+        tokens, _ = jax.eval_shape(self.encoder.init_with_output, jax.random.key(0), obs)
+        actions = sum(space.shape[0] for space in self.act_space.values())
+        return BlockRSSM(self.config.agent.rssm, tokens.shape[-1], actions, self.dtype)
 
     @functools.cached_property
     def decoder(self) -> Decoder:
@@ -200,19 +208,14 @@ class Modules:
         """What acting needs of a train state."""
         return {name: state.params[name] for name in ("encoder", "rssm", "actor")}
 
-    def init_params(self, key: Array) -> Params:
-        """Draws the parameters of all modules, without balancer."""
-        keys = jax.random.split(key, 7)
-        obs = {k: jnp.zeros((1, *self.obs_space[k].shape), self.obs_space[k].dtype)
-               for k in self.obs_keys}  # fmt: skip
+    def init_params(self, keys: Array) -> Params:
+        """Draws the parameters of all modules, without balancer, from keys `[7, 2]`."""
+        obs = {k: jnp.zeros((1, *s.shape), s.dtype) for k, s in self._seen.items()}
         latent = self.initial_carry(1)
-        action = latent.pop("action")
-        tokens = jax.eval_shape(self.encoder.init_with_output, keys[0], obs)[0]
-        tokens = jnp.zeros(tokens.shape, tokens.dtype)
         feat = jnp.zeros((1, self.config.agent.rssm.features), self.dtype)
         params = {
             "encoder": self.encoder.init(keys[0], obs),
-            "rssm": self.rssm.init(keys[1], latent, action, tokens),
+            "rssm": self.rssm.init(keys[1]),
             "decoder": self.decoder.init(keys[2], latent["deter"], latent["stoch"]),
             "reward": self.reward.init(keys[3], feat),
             "cont": self.cont.init(keys[4], feat),

@@ -99,7 +99,11 @@ class Networks:
     def rssm(self) -> RSSM:
         """The recurrent module."""
         c = self.config.rssm
-        return RSSM(c.deter, c.hidden, c.stoch, c.classes, c.minstd, c.gru_init, self.dtype)
+        embed, _ = jax.eval_shape(self.encoder.init_with_output, jax.random.key(0), self._seen())
+        return RSSM(
+            c.deter, c.hidden, c.stoch, c.classes, embed.shape[-1], self.actions, c.minstd,
+            c.gru_init, self.dtype,
+        )  # fmt: skip
 
     @functools.cached_property
     def decoder(self) -> coders.Decoder:
@@ -245,18 +249,19 @@ class Networks:
 
         return jax.tree_util.tree_map_with_path(free, grads)
 
+    def _seen(self) -> dict[str, Array]:
+        """One observation, of zeros."""
+        obs = {name: jnp.zeros((1, *s.shape), jnp.float32) for name, s in self.spaces.items()}
+        return {**obs, "is_first": jnp.zeros(1, bool)}
+
     def init(self, key: Array) -> tuple[Params, Params]:
         """Draws the world model's parameters, and the moving statistics of its batch norms."""
         keys = jax.random.split(key, 5)
-        lead = {"is_first": jnp.zeros((1,), bool)}
-        obs = {k: jnp.zeros((1, *s.shape), jnp.float32) for k, s in self.spaces.items()} | lead
-        embed = jax.eval_shape(lambda: self.encoder.init_with_output(keys[0], obs)[0])
-        embed = jnp.zeros(embed.shape, self.dtype)
+        embed = jnp.zeros((1, self.rssm.embed), self.dtype)
         feat = jnp.zeros((1, self.config.rssm.features), self.dtype)
-        action = jnp.zeros((1, self.actions), self.dtype)
         parts: dict[str, tuple[nn.Module, tuple[Any, ...]]] = {
-            "encoder": (self.encoder, (obs,)),
-            "rssm": (self.rssm, (embed, action)),
+            "encoder": (self.encoder, (self._seen(),)),
+            "rssm": (self.rssm, ()),
             "reward": (self.reward, (feat,)),
         }
         if self.prototypes:

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from embodied.core.errors import UserError, nearest
 from embodied.core.space import Space
@@ -182,11 +183,12 @@ def compute(
     """
     grad, step = jit(functools.partial(forward, agent)), jit(agent.train_step)
     out: dict[str, Any] = {}
-    new, before = state, names.export_params(state)
+    new = state
     for i, batch in enumerate(batches):
         number = str(i + 1) if i else ""
         read = {key: batch[key] for key in agent.batch_keys}
         values, grads = grad(new, read)
+        rms = values.pop("update_rms")
         new, outputs, metrics = step(new, read)
         after = names.export_params(new)
         if i == 0:
@@ -198,8 +200,7 @@ def compute(
         out[f"after{number}/{names.STEP}"] = names.step_of(new)
         out[f"after{number}_loss"] = metrics["loss/model"]
         out[f"after{number}_grad_norm"] = metrics["grad_norm/model"]
-        out[f"after{number}_update_rms"] = update_rms(before, after)
-        before = after
+        out[f"after{number}_update_rms"] = rms
         if "stepid" in batch:  # Which steps the outputs replace.
             out[f"replay{number}/stepid"] = batch["stepid"][:, agent.context :]
         out.update({f"replay{number}/{k}": v for k, v in outputs.items()})
@@ -209,13 +210,19 @@ def compute(
 
 
 def forward(agent: Agent, state: TrainState, batch: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Everything before the update, and the gradients of the loss."""
-    draws = agent.draws(jnp.zeros(2, jnp.uint32), batch)
+    """Everything before the update, and the gradients of the loss.
+
+    The size of the update is among it: parameters hold steps of a warm-up only after rounding.
+    """
+    draws = agent.draws(jnp.zeros((3, 2), jnp.uint32), batch)
     grad = jax.value_and_grad(agent.loss, has_aux=True)
     (total, aux), grads = grad(state.params, state, batch, draws)
-    named = {theirs: grads[ours] for ours, theirs in names.MODULES.items()}
+    steps, _ = agent.optimizer.update(grads, state.opt["opt"], state.params)
+    named, steps = ({names.MODULES[k]: tree[k] for k in names.MODULES} for tree in (grads, steps))
+    size = sum(x.size for x in jax.tree.leaves(steps))
     world, imag = aux["world"], aux["imag"]
     out: dict[str, Any] = {"loss": total, "tokens": world["tokens"]}
+    out["update_rms"] = optax.tree.norm(steps) / size**0.5
     out.update({f"losses/{LOSSES.get(k, k)}": v for k, v in aux["losses"].items()})
     out.update({f"start/{k}": v for k, v in world["start"].items()})
     out.update({f"prevact/{k}": v for k, v in split(agent, world["prev_action"]).items()})
@@ -314,10 +321,3 @@ def split(agent: Agent, joined: Any) -> dict[str, Any]:
         part, at = joined[..., at : at + size], at + size
         out[key] = part.argmax(-1) if agent.act_space[key].discrete else part
     return out
-
-
-def update_rms(before: Arrays, after: Arrays) -> np.ndarray:
-    """Root mean square of the change of all trained parameters."""
-    trained = [k for k in before if k.split("/")[0] in names.MODULES.values()]
-    squares = sum(float(np.square(np.float64(after[k]) - before[k]).sum()) for k in trained)
-    return np.asarray(np.sqrt(squares / sum(before[k].size for k in trained)))

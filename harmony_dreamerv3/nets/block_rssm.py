@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from harmony_dreamerv3.config.dreamerv3_2025 import BlockRSSMConfig
+from harmony_dreamerv3.nets import fast
 from harmony_dreamerv3.nets.distributions import onehot_draw, unimix
 from harmony_dreamerv3.nets.layers import Array, full
 from harmony_dreamerv3.nets.rms_layers import BlockLinear, Linear, RMSNorm
@@ -28,79 +29,112 @@ class BlockRSSM(nn.Module):
 
     Attributes:
       config: sizes.
+      tokens: size E of the encoder's output.
+      actions: size A of all actions joined.
       dtype: dtype of the computation.
     """
 
     config: BlockRSSMConfig
+    tokens: int
+    actions: int
     dtype: Any = jnp.float32
 
     def setup(self) -> None:
         """Names the layers as upstream does."""
         c, dtype = self.config, self.dtype
-        layer = lambda units: (Linear(units, dtype=dtype), RMSNorm())  # noqa: E731
-        self.dynin0, self.dynin0norm = layer(c.hidden)
-        self.dynin1, self.dynin1norm = layer(c.hidden)
-        self.dynin2, self.dynin2norm = layer(c.hidden)
+
+        def add(name: str, layer: nn.Module, norm: bool = True) -> None:
+            setattr(self, name, layer)
+            if norm:
+                setattr(self, f"{name}norm", RMSNorm())
+
+        for i in range(3):
+            add(f"dynin{i}", Linear(c.hidden, dtype=dtype))
+        # Every block sees its own slice of deter, and all of a summary of what comes in.
+        sizes: tuple[int, ...] = (c.deter, c.hidden, c.hidden, c.hidden)
         for i in range(c.dyn_layers):
-            setattr(self, f"dynhid{i}", BlockLinear(c.deter, c.blocks, dtype))
-            setattr(self, f"dynhid{i}norm", RMSNorm())
-        self.dyngru = BlockLinear(3 * c.deter, c.blocks, dtype)
+            add(f"dynhid{i}", BlockLinear(c.deter, c.blocks, sizes, dtype))
+            sizes = (c.deter,)
+        add("dyngru", BlockLinear(3 * c.deter, c.blocks, sizes, dtype), norm=False)
+        sizes = (self.tokens,) if c.absolute else (c.deter, self.tokens)
         for name, layers in (("obs", c.obs_layers), ("prior", c.img_layers)):
             for i in range(layers):
-                linear, norm = layer(c.hidden)
-                setattr(self, f"{name}{i}", linear)
-                setattr(self, f"{name}{i}norm", norm)
-            setattr(self, f"{name}logit", Linear(c.stoch * c.classes, dtype=dtype))
+                pieces = sizes if name == "obs" and i == 0 else ()
+                add(f"{name}{i}", Linear(c.hidden, sizes=pieces, dtype=dtype))
+            add(f"{name}logit", Linear(c.stoch * c.classes, dtype=dtype), norm=False)
 
-    def __call__(self, state: State, action: Array, tokens: Array) -> tuple[Array, Array]:
-        """Touches every layer once, so that `init` knows their sizes."""
-        deter = self.deter_step(state, self.action_in(action))
+    def __call__(self) -> tuple[Array, Array]:
+        """Passes zeros through all layers, to draw the parameters."""
+        c = self.config
+        deter = jnp.zeros((1, c.deter), self.dtype)
+        state = {"deter": deter, "stoch": jnp.zeros((1, c.stoch, c.classes), self.dtype)}
+        deter = self.deter_step(state, self.project_action(jnp.zeros((1, self.actions))))
+        tokens = self.project_tokens(jnp.zeros((1, self.tokens), self.dtype))
         return self.posterior(deter, tokens), self.prior(deter)
 
-    def action_in(self, action: Array) -> Array:
-        """Projects actions `[..., A]`, scaled into [-1, 1] elementwise, to `[..., hidden]`."""
+    @property
+    def _recurrent(self) -> list[str]:
+        """Names of the block layers, in order."""
+        return [*(f"dynhid{i}" for i in range(self.config.dyn_layers)), "dyngru"]
+
+    def project_action(self, action: Array) -> Array | fast.Projected:
+        """The share of actions `[..., A]`, scaled into [-1, 1] elementwise, in the recurrence."""
         action = full(action)
         action = action / jax.lax.stop_gradient(jnp.maximum(1.0, jnp.abs(action)))
-        return nn.silu(self.dynin2norm(self.dynin2(action.astype(self.dtype))))
+        x = nn.silu(self.dynin2norm(self.dynin2(action)))
+        return getattr(self, self._recurrent[0])(x, ahead=3)
 
-    def deter_step(self, state: State, action: Array) -> Array:
-        """The next deterministic state `[..., D]` from a state and a projected action."""
+    def project_tokens(self, tokens: Array) -> Array | fast.Projected:
+        """The share of tokens `[..., E]` in the posterior."""
         c = self.config
-        deter, lead = state["deter"], state["deter"].shape[:-1]
-        stoch = state["stoch"].reshape(*lead, c.stoch * c.classes)
+        return self.obs0(tokens, ahead=1) if c.obs_layers and not c.absolute else tokens
+
+    def deter_step(self, state: State, action: Array | fast.Projected) -> Array:
+        """The next deterministic state `[..., D]` from a state and a projected action."""
+        deter, stoch = state["deter"], state["stoch"]
         x0 = nn.silu(self.dynin0norm(self.dynin0(deter)))
-        x1 = nn.silu(self.dynin1norm(self.dynin1(stoch)))
-        x = jnp.concatenate([x0, x1, action], -1)
-        # Every block sees its own slice of deter, and all of the inputs' summary.
-        shared = jnp.broadcast_to(x[..., None, :], (*lead, c.blocks, x.shape[-1]))
-        x = jnp.concatenate([self._grouped(deter), shared], -1).reshape(*lead, -1)
-        for i in range(c.dyn_layers):
-            x = getattr(self, f"dynhid{i}")(x)
-            x = nn.silu(getattr(self, f"dynhid{i}norm")(x))
-        gates = jnp.split(self._grouped(self.dyngru(x)), 3, -1)
-        reset, cand, update = (gate.reshape(*lead, c.deter) for gate in gates)
+        x1 = nn.silu(self.dynin1norm(self.dynin1(stoch.reshape(*stoch.shape[:-2], -1))))
+        pieces: tuple[Any, ...] = (deter, x0, x1, action)
+        for name in self._recurrent:
+            x = getattr(self, name)(*pieces)
+            if name != "dyngru":
+                pieces = (nn.silu(getattr(self, f"{name}norm")(x)),)
+        gates = x.reshape(*x.shape[:-1], self.config.blocks, 3, -1)
+        reset, cand, update = (gates[..., i, :].reshape(deter.shape) for i in range(3))
         cand = jnp.tanh(nn.sigmoid(reset) * cand)
-        update = nn.sigmoid(update - 1.0)
+        update = nn.sigmoid(update - 1.0)  # It starts out remembering.
         return update * cand + (1.0 - update) * deter
 
-    def posterior(self, deter: Array, tokens: Array) -> Array:
-        """Logits after seeing tokens `[..., E]`."""
-        tokens = tokens.astype(self.dtype)
-        x = tokens if self.config.absolute else jnp.concatenate([deter, tokens], -1)
-        return self._logit("obs", self.config.obs_layers, x)
+    def posterior(self, deter: Array, tokens: Array | fast.Projected) -> Array:
+        """Logits after seeing tokens `[..., E]`, or their share."""
+        c = self.config
+        pieces: tuple[Any, ...] = (tokens,) if c.absolute else (deter, tokens)
+        if not c.obs_layers:
+            pieces = (jnp.concatenate([full(x) for x in pieces], -1),)
+        return self._logit("obs", c.obs_layers, *pieces)
 
     def prior(self, deter: Array) -> Array:
         """Logits before seeing anything."""
         return self._logit("prior", self.config.img_layers, deter)
 
-    def _logit(self, name: str, layers: int, x: Array) -> Array:
-        for i in range(layers):
-            x = nn.silu(getattr(self, f"{name}{i}norm")(getattr(self, f"{name}{i}")(x)))
-        logit = full(getattr(self, f"{name}logit")(x))
-        return logit.reshape(*logit.shape[:-1], self.config.stoch, self.config.classes)
+    def observe_step(self, state: State, x: Mapping[str, Any]) -> tuple[State, Array]:
+        """The next posterior and its logits; where `is_first` is set, from zeros."""
+        deter = self.deter_step(zero_where(x["is_first"], state), x["action"])
+        logit = self.posterior(deter, x["tokens"])
+        return {"deter": deter, "stoch": draw(self, logit, x["noise"])}, logit
 
-    def _grouped(self, x: Array) -> Array:
-        return x.reshape(*x.shape[:-1], self.config.blocks, -1)
+    def imagine_step(self, state: State, action: Array, noise: Array) -> tuple[State, Array]:
+        """The next state and the prior's logits, from which it is drawn."""
+        deter = self.deter_step(state, self.project_action(action))
+        logit = self.prior(deter)
+        return {"deter": deter, "stoch": draw(self, logit, noise)}, logit
+
+    def _logit(self, name: str, layers: int, *pieces: Any) -> Array:
+        for i in range(layers):
+            x = nn.silu(getattr(self, f"{name}{i}norm")(getattr(self, f"{name}{i}")(*pieces)))
+            pieces = (x,)
+        logit = full(getattr(self, f"{name}logit")(*pieces))
+        return logit.reshape(*logit.shape[:-1], self.config.stoch, self.config.classes)
 
 
 def observe(
@@ -127,22 +161,24 @@ def observe(
       Posteriors `[B, T, ...]`, their logits and the priors', `[B, T, S, C]`.
     """
 
-    def apply(method: str, *args: Any) -> Any:
-        return rssm.apply({"params": params}, *args, method=method)
+    variables = fast.prepared(rssm, params, rssm.dtype)
+    bound = rssm.bind(variables)
+    # Of tokens and actions only their products enter the loop.
+    xs = {
+        "is_first": is_first,
+        "action": bound.project_action(zero_where(is_first, action)),
+        "tokens": bound.project_tokens(tokens),
+        "noise": noise,
+    }
 
-    def step(state: State, x: tuple[Array, ...]) -> tuple[State, tuple[State, Array]]:
-        tokens, action, is_first, noise = x
-        deter = apply("deter_step", zero_where(is_first, state), action)
-        logit = apply("posterior", deter, tokens)
-        new = {"deter": deter, "stoch": draw(rssm, logit, noise)}
-        return new, (new, logit)
+    def step(variables: Any, state: State, x: Any) -> tuple[State, Array]:
+        return rssm.apply(variables, state, x, method="observe_step")  # type: ignore[return-value]
 
-    action_in = apply("action_in", zero_where(is_first, action))
-    xs = jax.tree.map(lambda x: x.swapaxes(0, 1), (tokens, action_in, is_first, noise))
     start = {name: start[name].astype(rssm.dtype) for name in ("deter", "stoch")}
-    _, out = jax.lax.scan(step, start, xs)
-    post, logit = jax.tree.map(lambda x: x.swapaxes(0, 1), out)
-    return post, logit, apply("prior", post["deter"])
+    swap = lambda tree: jax.tree.map(lambda x: x.swapaxes(0, 1), tree)  # noqa: E731
+    post, logit = swap(fast.scan(step, variables, start, swap(xs)))
+    # Nothing recurs through the prior, so it is computed for all steps at once.
+    return post, logit, bound.prior(post["deter"])
 
 
 def imagine(
@@ -161,15 +197,12 @@ def imagine(
       States 1..H and their logits, `[H, N, ...]`; actions 0..H-1 by key, `[H, N, A]`.
     """
 
-    def apply(method: str, *args: Any) -> Any:
-        return rssm.apply({"params": params}, *args, method=method)
+    variables = fast.prepared(rssm, params, rssm.dtype)
 
     def step(state: State, noise: Any) -> tuple[State, Any]:
         action = policy(state, noise[0])
-        deter = apply("deter_step", state, apply("action_in", join(action)))
-        logit = apply("prior", deter)
-        new = {"deter": deter, "stoch": draw(rssm, logit, noise[1])}
-        return new, (new, logit, action)
+        out: Any = rssm.apply(variables, state, join(action), noise[1], method="imagine_step")
+        return out[0], (*out, action)
 
     _, (states, logit, actions) = jax.lax.scan(step, start, noise)
     return states, logit, actions

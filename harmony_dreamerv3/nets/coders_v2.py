@@ -10,8 +10,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from embodied.core.errors import UserError
+from harmony_dreamerv3.nets.affine import Affine
 from harmony_dreamerv3.nets.layers import Array, full, uniform_avg
-from harmony_dreamerv3.nets.layers_v2 import Affine, Mlp
+from harmony_dreamerv3.nets.layers_v2 import Mlp
 from harmony_dreamerv3.nets.residual import STAGES, ResidualDecoder, ResidualEncoder
 from harmony_dreamerv3.nets.strided import conv, size_after, spread
 

@@ -9,30 +9,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from harmony_dreamerv3.nets.layers import Array, Initializer, full, uniform_avg
-
-
-class Affine(nn.Module):
-    """Affine layer, Xavier-uniform with zero bias unless told otherwise.
-
-    Attributes:
-      units: size of the output.
-      kernel_init: initializer of the kernel.
-      bias_init: initializer of the bias.
-      dtype: dtype of the computation and of the result.
-    """
-
-    units: int
-    kernel_init: Initializer = uniform_avg()
-    bias_init: Initializer = nn.initializers.zeros
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Maps `[..., I]` to `[..., units]`."""
-        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.units), jnp.float32)
-        bias = self.param("bias", self.bias_init, (self.units,), jnp.float32)
-        return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype)
+from harmony_dreamerv3.nets.affine import Affine
+from harmony_dreamerv3.nets.layers import Array, Initializer, full
 
 
 def fan_in_uniform(fan_in: int) -> Initializer:

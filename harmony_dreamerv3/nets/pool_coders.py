@@ -160,7 +160,7 @@ class Decoder(nn.Module):
             x = Linear(h * w * depth, dtype=self.dtype, name="space")(feat)
             x = x.reshape(-1, h, w, depth)
             return nn.silu(RMSNorm(name="spacenorm")(x))
-        x0 = BlockLinear(h * w * depth, c.bspace, self.dtype, name="sp0")(deter)
+        x0 = BlockLinear(h * w * depth, c.bspace, deter.shape[-1:], self.dtype, name="sp0")(deter)
         # Each block is a map of some of the channels.
         x0 = x0.reshape(-1, c.bspace, h, w, depth // c.bspace)
         x0 = jnp.moveaxis(x0, 1, 3).reshape(-1, h, w, depth)

@@ -13,8 +13,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from harmony_dreamerv3.nets.affine import Affine
 from harmony_dreamerv3.nets.layers import Array, full
-from harmony_dreamerv3.nets.layers_v2 import Affine
 
 sg = jax.lax.stop_gradient
 

@@ -12,8 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from harmony_dreamerv3.nets.affine import Affine
 from harmony_dreamerv3.nets.layers import Array, full, uniform_avg
-from harmony_dreamerv3.nets.layers_v2 import Affine, fan_in_uniform
+from harmony_dreamerv3.nets.layers_v2 import fan_in_uniform
 from harmony_dreamerv3.nets.strided import conv, spread
 
 STAGES, LAYERS = 3, 2  # each stage halves or doubles the image

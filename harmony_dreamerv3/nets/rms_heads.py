@@ -12,9 +12,10 @@ import jax.numpy as jnp
 from embodied.core.space import Space
 from harmony_dreamerv3.config.dreamerv3_2025 import HeadConfig, PolicyConfig
 from harmony_dreamerv3.nets import distributions as dist
+from harmony_dreamerv3.nets.affine import Affine
 from harmony_dreamerv3.nets.layers import Array, full
 from harmony_dreamerv3.nets.policies import Normal, OneHot
-from harmony_dreamerv3.nets.rms_layers import RMSMLP, Linear
+from harmony_dreamerv3.nets.rms_layers import RMSMLP, trunc_normal_in
 
 
 class TwoHotHead(nn.Module):
@@ -91,7 +92,7 @@ class Outputs(nn.Module):
     def __call__(self, x: Array) -> dict[str, Array]:
         """Maps `[..., units]` to `[..., size]` each."""
         return {
-            name: Linear(size, self.outscale, self.dtype, name=name)(x)
+            name: Affine(size, trunc_normal_in(self.outscale), dtype=self.dtype, name=name)(x)
             for name, size in self.sizes.items()
         }
 

@@ -14,15 +14,22 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from harmony_dreamerv3.nets import fast
+from harmony_dreamerv3.nets.affine import Affine, cast
 from harmony_dreamerv3.nets.layers import Array, Initializer, full
 
 
-def trunc_normal_in(fan_in: int, outscale: float = 1.0) -> Initializer:
-    """Truncated normal on two deviations, of deviation outscale / sqrt(fan_in)."""
+def trunc_normal_in(outscale: float = 1.0) -> Initializer:
+    """Truncated normal on two deviations, of deviation outscale / sqrt(fan-in).
+
+    The fan-in is all of a kernel `[..., out]` but its last axis; of a block-diagonal one `[blocks,
+    in / blocks, out / blocks]` that of the whole input, as upstream has it, so that weights are
+    sqrt(blocks) smaller than those of separate layers.
+    """
 
     def init(key: Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
         # 1.1368 makes up for the truncation.
-        std = 1.1368 * outscale / math.sqrt(fan_in)
+        std = 1.1368 * outscale / math.sqrt(math.prod(shape[:-1]))
         return std * jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype)
 
     return init
@@ -40,27 +47,10 @@ class RMSNorm(nn.Module):
         return (y * scale).astype(x.dtype)
 
 
-class Linear(nn.Module):
-    """Affine map.
+class Linear(Affine):
+    """`Affine` with the initial kernel of this base."""
 
-    Attributes:
-      units: size O of the output.
-      outscale: scale of the initial kernel.
-      dtype: dtype of the computation and of the result.
-    """
-
-    units: int
-    outscale: float = 1.0
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Maps `[..., I]` to `[..., O]`."""
-        size = x.shape[-1]
-        init = trunc_normal_in(size, self.outscale)
-        kernel = self.param("kernel", init, (size, self.units), jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, (self.units,), jnp.float32)
-        return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype)
+    kernel_init: Initializer = trunc_normal_in()
 
 
 class BlockLinear(nn.Module):
@@ -69,25 +59,27 @@ class BlockLinear(nn.Module):
     Attributes:
       units: size O of the output.
       blocks: number G of contiguous groups.
+      sizes: of the input I, and of what follows it, which all groups see.
       dtype: dtype of the computation and of the result.
     """
 
     units: int
     blocks: int
+    sizes: tuple[int, ...]
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Maps `[..., I]` to `[..., O]`."""
-        size, groups = x.shape[-1], self.blocks
-        shape = (groups, size // groups, self.units // groups)
-        # As upstream: the fan is that of the whole input, so that weights are sqrt(G) smaller
-        # than those of G separate layers.
-        kernel = self.param("kernel", trunc_normal_in(size), shape, jnp.float32)
+    def __call__(self, *pieces: Any, ahead: int | None = None) -> Any:
+        """Maps pieces `[..., sizes[i]]` to `[..., O]`; arguments are those of `Affine`."""
+        own, *shared = self.sizes
+        sizes = (own // self.blocks, *shared)
+        shape = (self.blocks, sum(sizes), self.units // self.blocks)
+        kernel = self.param("kernel", trunc_normal_in(), shape, jnp.float32).astype(self.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.units,), jnp.float32)
-        x = x.astype(self.dtype).reshape(*x.shape[:-1], groups, size // groups)
-        y = jnp.einsum("...gi,gio->...go", x, kernel.astype(self.dtype))
-        return y.reshape(*y.shape[:-2], self.units) + bias.astype(self.dtype)
+        pieces = cast(pieces, self.dtype)
+        if ahead is not None:
+            return fast.block_project(self, kernel, sizes, ahead, *pieces)
+        return fast.block_product(self, kernel, sizes, pieces) + bias.astype(self.dtype)
 
 
 class Conv(nn.Module):
@@ -96,21 +88,18 @@ class Conv(nn.Module):
     Attributes:
       units: output channels O.
       stride: 1 or 2; 2 halves height and width.
-      outscale: scale of the initial kernel.
       dtype: dtype of the computation and of the result.
     """
 
     units: int
     stride: int = 1
-    outscale: float = 1.0
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """Maps `[N, H, W, C]` to `[N, H / stride, W / stride, O]`."""
         shape = (5, 5, x.shape[-1], self.units)
-        init = trunc_normal_in(math.prod(shape[:-1]), self.outscale)
-        kernel = self.param("kernel", init, shape, jnp.float32).astype(self.dtype)
+        kernel = self.param("kernel", trunc_normal_in(), shape, jnp.float32).astype(self.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.units,), jnp.float32)
         y = jax.lax.conv_general_dilated(
             x.astype(self.dtype), kernel, (self.stride,) * 2, "SAME",

@@ -13,14 +13,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from harmony_dreamerv3.nets import fast
+from harmony_dreamerv3.nets.affine import Affine
 from harmony_dreamerv3.nets.distributions import (
     categorical_entropy,
     categorical_kl,
     normal_entropy,
     onehot_draw,
 )
-from harmony_dreamerv3.nets.layers import Array, Norm, full, run
-from harmony_dreamerv3.nets.layers_v2 import Affine, fan_in_uniform
+from harmony_dreamerv3.nets.layers import Array, Norm, full
+from harmony_dreamerv3.nets.layers_v2 import fan_in_uniform
 
 State = dict[str, Array]
 Policy = Callable[[Array, Array], Array]
@@ -34,6 +36,8 @@ class RSSM(nn.Module):
       hidden: width of the hidden layers.
       stoch: number S of latents.
       classes: classes C of each, 0 for Gaussian ones.
+      embed: size E of the encoder's output.
+      actions: size A of the action vector.
       minstd: least standard deviation of Gaussian latents.
       gru_init: `fan_in` (torch's default) or `xavier` (zero bias) for the kernel of the GRU.
       dtype: dtype of the computation.
@@ -43,31 +47,43 @@ class RSSM(nn.Module):
     hidden: int
     stoch: int
     classes: int
+    embed: int
+    actions: int
     minstd: float = 0.1
     gru_init: str = "fan_in"
     dtype: Any = jnp.float32
 
     def setup(self) -> None:
         """Names the layers."""
-        stats = self.stoch * (self.classes or 2)
-        self.img_in = Affine(self.hidden, dtype=self.dtype)
+        latent, dtype = self.stoch * (self.classes or 1), self.dtype
+        stats = latent if self.classes else 2 * latent
+        self.img_in = Affine(self.hidden, sizes=(latent, self.actions), dtype=dtype)
         init = fan_in_uniform(self.hidden + self.deter)
-        if self.gru_init == "fan_in":
-            self.gru = Affine(3 * self.deter, kernel_init=init, bias_init=init, dtype=self.dtype)
-        else:
-            self.gru = Affine(3 * self.deter, dtype=self.dtype)
+        drawn: dict[str, Any] = {"kernel_init": init, "bias_init": init}
+        drawn = drawn if self.gru_init == "fan_in" else {}
+        self.gru = Affine(3 * self.deter, sizes=(self.hidden, self.deter), dtype=dtype, **drawn)
         self.gru_norm = Norm()  # the only normalisation of this agent
-        self.img_out = Affine(self.hidden, dtype=self.dtype)
-        self.img_stats = Affine(stats, dtype=self.dtype)
-        self.obs_out = Affine(self.hidden, dtype=self.dtype)
-        self.obs_stats = Affine(stats, dtype=self.dtype)
+        self.img_out = Affine(self.hidden, dtype=dtype)
+        self.img_stats = Affine(stats, dtype=dtype)
+        self.obs_out = Affine(self.hidden, sizes=(self.deter, self.embed), dtype=dtype)
+        self.obs_stats = Affine(stats, dtype=dtype)
 
-    def __call__(self, embed: Array, action: Array) -> State:
-        """One step from the zero state, which touches every layer: for `init`."""
-        carry = self.zeros(len(embed))
-        self.imagine_step(carry, action, self.zeros(len(embed))["stoch"])
-        x = {"embed": embed, "action": action, "keep": jnp.ones((len(embed), 1), self.dtype)}
-        return self.observe_step(carry, {**x, "noise": full(carry["stoch"])})[1]
+    def __call__(self) -> State:
+        """One step from the zero state, which touches every layer."""
+        carry, ones = self.zeros(1), jnp.ones((1, 1), self.dtype)
+        action, noise = jnp.zeros((1, self.actions)), full(carry["stoch"])
+        self.imagine_step(carry, action, noise)
+        embed = self.project_embed(jnp.zeros((1, self.embed)))
+        x = {"embed": embed, "action": action, "keep": ones, "noise": noise}
+        return self.observe_step(carry, x)[1]
+
+    def project_action(self, action: Array) -> Array | fast.Projected:
+        """The share of actions `[..., A]` in `img_in`."""
+        return self.img_in(action, ahead=1)
+
+    def project_embed(self, embed: Array) -> Array | fast.Projected:
+        """The share of embeddings `[..., E]` in `obs_out`."""
+        return self.obs_out(embed, ahead=1)
 
     @property
     def latent(self) -> tuple[int, ...]:
@@ -81,39 +97,39 @@ class RSSM(nn.Module):
             "stoch": jnp.zeros((rows, *self.latent), self.dtype),
         }
 
-    def observe_step(self, carry: State, x: dict[str, Array]) -> tuple[State, State]:
+    def observe_step(self, carry: State, x: dict[str, Any]) -> tuple[State, State]:
         """Next deterministic state and the posterior drawn from it.
 
         Args:
-          carry: `{deter, stoch}` `[B, ...]` of the step before.
-          x: `embed` `[B, E]`, `action` `[B, A]` that led here, `keep` `[B, 1]` (0 restarts from
-            zeros), `noise` of the latents.
+          carry: `{deter, stoch}` `[..., ...]` of the step before.
+          x: `embed` `[..., E]`, `action` `[..., A]` that led here, zeros after a restart, or what
+            `project_embed` and `project_action` gave; `keep` `[..., 1]`, where 0 restarts from
+            zeros; `noise` of the latents.
 
         Returns:
           The next carry and the posterior.
         """
         keep = x["keep"]
-        # A restart forgets the previous action, too.
-        stoch = carry["stoch"] * keep.reshape(-1, *(1,) * len(self.latent))
-        deter = self._recur(carry["deter"] * keep, stoch, x["action"].astype(self.dtype) * keep)
-        hidden = nn.elu(self.obs_out(jnp.concatenate([deter, x["embed"]], -1)))
-        post = self._draw(deter, self.obs_stats(hidden), x["noise"])
+        stoch = carry["stoch"] * keep.reshape(*keep.shape, *(1,) * (len(self.latent) - 1))
+        deter = self._recur(carry["deter"] * keep, stoch, x["action"])
+        post = self._draw(
+            deter, self.obs_stats(nn.elu(self.obs_out(deter, x["embed"]))), x["noise"]
+        )
         return {"deter": deter, "stoch": post["stoch"]}, post
 
     def imagine_step(self, state: State, action: Array, noise: Array) -> State:
         """The prior's state after `action` `[N, A]`."""
-        deter = self._recur(state["deter"], state["stoch"], action.astype(self.dtype))
-        return self.prior(deter, noise)
+        return self.prior(self._recur(state["deter"], state["stoch"], action), noise)
 
     def prior(self, deter: Array, noise: Array) -> State:
         """The prior at a deterministic state `[..., D]`."""
         return self._draw(deter, self.img_stats(nn.elu(self.img_out(deter))), noise)
 
-    def _recur(self, deter: Array, stoch: Array, action: Array) -> Array:
+    def _recur(self, deter: Array, stoch: Array, action: Array | fast.Projected) -> Array:
         """A GRU with layer norm over all its gates; its update gate is biased to remember."""
         stoch = stoch.reshape(*stoch.shape[: -len(self.latent)], -1)
-        x = nn.elu(self.img_in(jnp.concatenate([stoch, action], -1)))
-        gates = self.gru_norm(self.gru(jnp.concatenate([x, deter], -1)))
+        x = nn.elu(self.img_in(stoch, action))
+        gates = self.gru_norm(self.gru(x, deter))
         reset, cand, update = jnp.split(gates, 3, -1)
         cand = jnp.tanh(nn.sigmoid(reset) * cand)
         update = nn.sigmoid(update - 1.0)
@@ -155,17 +171,24 @@ def observe(
     Returns:
       Posteriors and priors `[B, T, ...]`; priors are drawn by their mode.
     """
+    variables = fast.prepared(rssm, params, rssm.dtype)
+    bound = rssm.bind(variables)
     keep = 1.0 - is_first.astype(rssm.dtype)[..., None]
-    xs = {"embed": embed, "action": action, "keep": keep, "noise": noise}
-    xs = jax.tree.map(lambda x: x.swapaxes(0, 1), xs)
+    # Of embeddings and actions only their products enter the loop. A restart forgets the action.
+    xs = {
+        "embed": bound.project_embed(embed),
+        "action": bound.project_action(action.astype(rssm.dtype) * keep),
+        "keep": keep,
+        "noise": noise,
+    }
 
-    def step(carry: State, x: dict[str, Array]) -> tuple[State, State]:
-        return run(rssm, params, carry, x, method="observe_step")
+    def step(variables: Any, carry: State, x: dict[str, Any]) -> tuple[State, State]:
+        return rssm.apply(variables, carry, x, method="observe_step")  # type: ignore[return-value]
 
-    _, post = jax.lax.scan(step, carry, xs)
-    post = jax.tree.map(lambda x: x.swapaxes(0, 1), post)
+    swap = lambda tree: jax.tree.map(lambda x: x.swapaxes(0, 1), tree)  # noqa: E731
+    _, post = swap(fast.scan(step, variables, carry, swap(xs)))
     # The prior does not recur: it is computed for all steps at once.
-    return post, run(rssm, params, post["deter"], jnp.zeros_like(noise), method="prior")
+    return post, bound.prior(post["deter"], jnp.zeros_like(noise))
 
 
 def imagine(
@@ -186,9 +209,12 @@ def imagine(
       states 0..H-1.
     """
 
+    variables = fast.prepared(rssm, params, rssm.dtype)
+
     def step(state: State, x: tuple[Any, Array]) -> tuple[State, tuple[State, Array]]:
         action = policy(features(state), x[0])
-        return run(rssm, params, state, action, x[1], method="imagine_step"), (state, action)
+        after: Any = rssm.apply(variables, state, action, x[1], method="imagine_step")
+        return after, (state, action)
 
     last, (states, actions) = jax.lax.scan(step, start, (action_noise, noise))
     return jax.tree.map(lambda xs, x: jnp.concatenate([xs, x[None]]), states, last), actions

@@ -6,6 +6,7 @@ of sums (tests/harmony_dreamerv3/nets/fast), so that the plain version can be re
 trusted. `--jax.fast False` trains it.
 """
 
+from harmony_dreamerv3.nets.fast.blocks import block_product, block_project
 from harmony_dreamerv3.nets.fast.conv import downsample, upsample
 from harmony_dreamerv3.nets.fast.loop import scan
 from harmony_dreamerv3.nets.fast.norm import normalize
@@ -14,6 +15,8 @@ from harmony_dreamerv3.nets.fast.switch import plain
 
 __all__ = [
     "Projected",
+    "block_product",
+    "block_project",
     "downsample",
     "normalize",
     "plain",

@@ -11,6 +11,7 @@ import tiny_v2
 
 from embodied.core.errors import UserError
 from embodied.core.space import Space
+from harmony_dreamerv3.nets import fast
 from harmony_dreamerv3.nets.layers import run
 from harmony_dreamerv3.nets.rssm_v2 import features
 
@@ -52,6 +53,38 @@ def test_losses_fall_on_a_fixed_batch(name):
         start, end = history[0][f"loss/{loss}"], np.mean([m[f"loss/{loss}"] for m in history[-5:]])
         assert end < 0.9 * start, loss
     assert np.isfinite([list(metrics.values()) for metrics in history]).all()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        tiny_v2.make_agent,
+        pytest.param(tiny_v2.make_pro, marks=pytest.mark.slow),
+        pytest.param(functools.partial(tiny_v2.make_agent, discrete=True), marks=pytest.mark.slow),
+    ],
+)
+def test_losses_and_gradients_are_those_of_the_plain_twin(make):
+    with jax.enable_x64(True):
+        agent = make(jax__precision="float64", balance__method="harmony")
+        batch = tiny.make_batch(agent)
+        batch = {k: x.astype(float) if x.dtype == np.float32 else x for k, x in batch.items()}
+
+        def everything(state):
+            key = state.key
+            params = dict(agent.trained(state.params))["model"]
+            grad = jax.value_and_grad(agent.model_loss, has_aux=True)
+            (total, aux), grads = grad(params, state, batch, key)
+            start, terminal = jax.tree.map(
+                lambda x: x.reshape(-1, *x.shape[2:]), (aux["post"], aux["is_terminal"])
+            )
+            grad = jax.value_and_grad(agent.actor_loss, has_aux=True)
+            (actor, aux), actor_grads = grad(state.params["actor"], state, start, terminal, key)
+            return total, grads, actor, actor_grads, aux["returns"]
+
+        state = jax.jit(agent.init)(jnp.asarray(KEYS[1]))
+        actual, expected = (jax.jit(f)(state) for f in (everything, fast.plain(everything)))
+        for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10 * np.abs(b).max(initial=1e-6))
 
 
 def test_metrics_have_the_same_names_from_shapes_alone():

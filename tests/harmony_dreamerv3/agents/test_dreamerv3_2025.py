@@ -12,6 +12,7 @@ from embodied.core.errors import UserError
 from embodied.core.space import Space
 from harmony_dreamerv3 import config as configs
 from harmony_dreamerv3.agents.dreamerv3_2025 import Agent
+from harmony_dreamerv3.nets import fast
 
 FLAGS = {"is_first": bool, "is_last": bool, "is_terminal": bool}
 # SPEC: parameters without the slow critic, of 64x64x3 images with 6 and 18 actions.
@@ -117,10 +118,37 @@ def test_the_first_update_moves_no_parameter_and_the_second_does():
     assert all(np.isfinite(value) and value.shape == () for value in metrics.values())
 
 
+@pytest.mark.parametrize("image", [0, pytest.param(16, marks=pytest.mark.slow)])
+def test_loss_and_gradients_are_those_of_the_plain_twin(image):
+    obs = spaces(image=image, vectors={"speed": (2,), "height": ()})
+    flags = {"rssm__dyn_layers": 2, "ac_grads": True, "actor__outscale": 1.0}
+    heads = {"reward_head__outscale": 1.0, "critic__outscale": 1.0}
+    with jax.enable_x64(True):
+        agent = make_agent(obs, jax__precision="float64", **flags, **heads)
+        batch = make_batch(agent)
+        batch["is_first"][0, 3] = True
+        batch = {k: x.astype(float) if x.dtype == np.float32 else x for k, x in batch.items()}
+
+        def both(state):
+            draws = agent.draws(jax.random.split(state.key, 3), batch)
+            return jax.value_and_grad(agent.loss, has_aux=True)(state.params, state, batch, draws)
+
+        state = jax.jit(agent.init)(jax.random.PRNGKey(1))
+        ((total, aux), grads), ((plain_total, plain_aux), plain_grads) = (
+            jax.jit(function)(state) for function in (both, fast.plain(both))
+        )
+        assert float(total) == pytest.approx(float(plain_total), rel=1e-12)
+        pairs = zip(
+            *map(jax.tree.leaves, ((grads, aux["losses"]), (plain_grads, plain_aux["losses"])))
+        )
+        for a, b in pairs:
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10 * np.abs(b).max(initial=1e-6))
+
+
 def test_first_predictions_are_zero_and_the_policy_is_uniform():
     agent, states, _, _ = trained()
     batch = make_batch(agent)
-    draws = agent.draws(jax.random.PRNGKey(0), batch)
+    draws = agent.draws(jax.random.split(jax.random.PRNGKey(0), 3), batch)
     _, aux = jax.jit(agent.loss)(states[0].params, states[0], batch, draws)
     assert float(jnp.abs(aux["imag"]["rew"]).max()) == 0.0
     assert float(jnp.abs(aux["imag"]["val"]).max()) == 0.0
@@ -190,7 +218,7 @@ def test_the_dynamics_task_at_weight_1_1_is_upstream():
     grouped = make_agent(sampling=False, balance__method="harmony", **{
         "balance__weights": "{observation: 1.0, reward: 1.0, dynamics: 1.1}"})  # fmt: skip
     state, batch = plain.init(jax.random.PRNGKey(0)), make_batch(plain)
-    draws = plain.draws(state.key, batch)
+    draws = plain.draws(jax.random.split(state.key, 3), batch)
     totals = []
     for agent in (plain, grouped):
         grad = jax.jit(jax.value_and_grad(agent.loss, has_aux=True))

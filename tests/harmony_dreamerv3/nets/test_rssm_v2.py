@@ -20,8 +20,8 @@ SIZES = {"categorical": (3, 4), "gaussian": (3, 0)}
 
 def make(kind: str, deter: int = 5):
     stoch, classes = SIZES[kind]
-    rssm = RSSM(deter, 6, stoch, classes)
-    params = rssm.init(jax.random.key(0), jnp.zeros((1, 7)), jnp.zeros((1, 2)))["params"]
+    rssm = RSSM(deter, 6, stoch, classes, 7, 2)
+    params = rssm.init(jax.random.key(0))["params"]
     keys = iter(jax.random.split(jax.random.key(1), 100))
     return rssm, jax.tree.map(lambda x: jax.random.normal(next(keys), x.shape) * 0.5, params)
 
@@ -152,9 +152,9 @@ def test_entropy():
 
 def test_initial_gru():
     """torch's default reaches the bias, Xavier's does not."""
-    args = (jax.random.key(0), jnp.zeros((1, 7)), jnp.zeros((1, 2)))
-    params = RSSM(5, 6, 3, 4).init(*args)["params"]["gru"]
+    key = jax.random.key(0)
+    params = RSSM(5, 6, 3, 4, 7, 2).init(key)["params"]["gru"]
     assert 0 < np.abs(params["bias"]).max() <= 11**-0.5
     assert np.abs(params["kernel"]).max() <= 11**-0.5
-    params = RSSM(5, 6, 3, 4, gru_init="xavier").init(*args)["params"]["gru"]
+    params = RSSM(5, 6, 3, 4, 7, 2, gru_init="xavier").init(key)["params"]["gru"]
     assert not params["bias"].any()
