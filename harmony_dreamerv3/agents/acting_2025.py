@@ -1,4 +1,4 @@
-"""How the 2025 agent meets the world: its policy, windows of the replay, random draws."""
+"""The 2025 agent but for its algorithm: how it begins, acts, reads windows, draws noise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from embodied.core.env import MASK
+from harmony_dreamerv3 import prng
+from harmony_dreamerv3.agents import base, moving_norm, report_2025
 from harmony_dreamerv3.agents.modules_2025 import Modules
+from harmony_dreamerv3.agents.moving_norm import NormState
 from harmony_dreamerv3.nets.block_rssm import State, features, join, observe
 from harmony_dreamerv3.nets.layers import run
 from harmony_dreamerv3.nets.policies import obey, split
@@ -28,9 +31,71 @@ class Draws(NamedTuple):
     action: dict[str, Array]  # {key: [H + 1, N, A]}, Gumbel or standard normal
 
 
+class TrainState(base.TrainState):
+    """Everything that an update reads and writes.
+
+    `params` are {'encoder', 'rssm', 'decoder', 'reward', 'cont', 'actor', 'critic', 'balance'}.
+    """
+
+    slow_critic: Params
+    norms: dict[str, NormState]  # 'retnorm', 'valnorm', 'advnorm'
+    carry: State  # [B, ...] after the last batch; empty unless batches go on from each other
+
+
 @dataclasses.dataclass(frozen=True)
 class Acting(Modules):
-    """Policy, windows and draws over `Modules`."""
+    """The beginning, policy, windows and draws over `Modules`."""
+
+    def init(self, key: Array) -> TrainState:
+        """Draws a fresh state; all draws of the run derive from `key`, `[2]` uint32."""
+        params = self.init_params(prng.for_init(key, 7))
+        balance_params, balance = self.balancer.init()
+        params["balance"] = balance_params
+        goes_on = self.config.run.consec_train > 1
+        return TrainState(
+            params=params,
+            slow_critic=jax.tree.map(jnp.copy, params["critic"]),
+            norms=self.init_norms(),
+            carry=self.initial_carry(self.config.batch_size) if goes_on else {},
+            balance=balance,
+            opt={"opt": self.optimizer.init(params)},
+            updates=jnp.zeros((), jnp.int32),
+            key=key,
+            alive=jnp.ones((), bool),
+        )
+
+    def init_params(self, keys: Array) -> Params:
+        """Draws the parameters of all modules, without balancer, from keys `[7, 2]`."""
+        obs = {k: jnp.zeros((1, *s.shape), s.dtype) for k, s in self._seen.items()}
+        latent = self.initial_carry(1)
+        feat = jnp.zeros((1, self.config.agent.rssm.features), self.dtype)
+        params = {
+            "encoder": self.encoder.init(keys[0], obs),
+            "rssm": self.rssm.init(keys[1]),
+            "decoder": self.decoder.init(keys[2], latent["deter"], latent["stoch"]),
+            "reward": self.reward.init(keys[3], feat),
+            "cont": self.cont.init(keys[4], feat),
+            "actor": self.actor.init(keys[5], feat),
+            "critic": self.critic.init(keys[6], feat),
+        }
+        return {k: jax.tree.map(lambda x: x.astype(self.param_dtype), v["params"])
+                for k, v in params.items()}  # fmt: skip
+
+    def init_norms(self) -> dict[str, NormState]:
+        """The first statistics of the three normalisers."""
+        c = self.config.agent
+        configs = {"retnorm": c.retnorm, "valnorm": c.valnorm, "advnorm": c.advnorm}
+        return {name: moving_norm.init(c, self.param_dtype) for name, c in configs.items()}
+
+    def initial_carry(self, rows: int) -> State:
+        """The policy's state before the first observation of `rows` environments: zeros."""
+        c = self.config.agent.rssm
+        actions = sum(space.shape[0] for space in self.act_space.values())
+        return {
+            "deter": jnp.zeros((rows, c.deter), self.dtype),
+            "stoch": jnp.zeros((rows, c.stoch, c.classes), self.dtype),
+            "action": jnp.zeros((rows, actions), self.param_dtype),
+        }
 
     def policy(
         self, params: Params, carry: State, obs: Batch, key: Array, mode: str
@@ -144,3 +209,7 @@ class Acting(Modules):
             else:
                 noise[name] = jnp.full(shape, self.gaussian_offset, self.param_dtype)
         return noise
+
+    def report(self, state: TrainState, batch: Batch, key: Array) -> dict[str, Array]:
+        """Heavy metrics of one batch: open-loop predictions and histograms."""
+        return report_2025.report(self, state, batch, key)

@@ -10,6 +10,7 @@ which imagination starts, N = B K, H the imagined steps; imagined arrays are `[H
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,8 @@ import optax
 
 from harmony_dreamerv3 import loss_tasks, prng
 from harmony_dreamerv3.agents import base, moving_norm, report_2025
-from harmony_dreamerv3.agents.acting_2025 import Acting, Draws
+from harmony_dreamerv3.agents.acting_2025 import Acting, Draws, TrainState
+from harmony_dreamerv3.agents.base import Batch, Params
 from harmony_dreamerv3.agents.moving_norm import NormState
 from harmony_dreamerv3.behavior import lambda_return
 from harmony_dreamerv3.nets import symexp_twohot as twohot
@@ -27,48 +29,17 @@ from harmony_dreamerv3.nets.block_rssm import State, features, imagine, observe
 from harmony_dreamerv3.nets.decoder import image_loss
 from harmony_dreamerv3.nets.distributions import binary_log_prob, categorical_kl, unimix
 from harmony_dreamerv3.nets.layers import full, run
-from harmony_dreamerv3.nets.pool_coders import vector_loss
+from harmony_dreamerv3.nets.vectors import vector_loss
 
 Array = jax.Array
-Params = dict[str, Any]
-Batch = Mapping[str, Array]
 Losses = dict[str, Array]
 Aux = dict[str, Any]
 sg = jax.lax.stop_gradient
 
 
-class TrainState(base.TrainState):
-    """Everything that an update reads and writes.
-
-    `params` are {'encoder', 'rssm', 'decoder', 'reward', 'cont', 'actor', 'critic', 'balance'}.
-    """
-
-    slow_critic: Params
-    norms: dict[str, NormState]  # 'retnorm', 'valnorm', 'advnorm'
-    carry: State  # [B, ...] after the last batch; empty unless batches go on from each other
-
-
 @dataclasses.dataclass(frozen=True)
 class Agent(Acting):
     """The 2025 agent for given spaces."""
-
-    def init(self, key: Array) -> TrainState:
-        """Draws a fresh state; all draws of the run derive from `key`, `[2]` uint32."""
-        params = self.init_params(prng.for_init(key, 7))
-        balance_params, balance = self.balancer.init()
-        params["balance"] = balance_params
-        goes_on = self.config.run.consec_train > 1
-        return TrainState(
-            params=params,
-            slow_critic=jax.tree.map(jnp.copy, params["critic"]),
-            norms=self.init_norms(),
-            carry=self.initial_carry(self.config.batch_size) if goes_on else {},
-            balance=balance,
-            opt={"opt": self.optimizer.init(params)},
-            updates=jnp.zeros((), jnp.int32),
-            key=key,
-            alive=jnp.ones((), bool),
-        )
 
     # 1. World model
 
@@ -110,9 +81,8 @@ class Agent(Acting):
         # The head learns the discounted chance to go on, so that (3) need not discount.
         losses["cont"] = -binary_log_prob(cont, target * (self.discount if c.contdisc else 1.0))
         return losses, {
-            "obs": obs, "start": start, "prev_action": prev_action, "tokens": tokens,
-            "post": post, "logit": logit, "prior": prior, "recon": recon,
-            "reward": reward, "cont": cont,
+            "obs": obs, "start": start, "prev_action": prev_action, "tokens": tokens, "post": post,
+            "logit": logit, "prior": prior, "recon": recon, "reward": reward, "cont": cont,
         }  # fmt: skip
 
     # 2. Imagination
@@ -130,7 +100,6 @@ class Agent(Acting):
             return {key: dists[key].sample(noise[key]) for key in dists}
 
         held = sg(params)  # Actions are judged (3), not improved through the model.
-
         head, last = ({k: x[at] for k, x in draws.action.items()} for at in (slice(-1), -1))
         start = sg(post)
         states, logit, action = imagine(self.rssm, held["rssm"], start, act, (head, draws.latent))
@@ -156,10 +125,8 @@ class Agent(Acting):
         cont = jax.nn.sigmoid(run(self.cont, params["cont"], feat))
         gamma = 1.0 if c.contdisc else self.discount
         weight = sg(jnp.cumprod(gamma * cont, 0) / gamma)
-        logits, raw_slow = self.values(params, state.slow_critic, feat)
-        offset, scale = moving_norm.stats(norms["valnorm"], c.valnorm)
-        value, slow = (x * scale + offset for x in (twohot.mean(logits), raw_slow))
-        v = sg(slow if c.slow_target else value)
+        critics = self.values(params, state.slow_critic, feat, norms["valnorm"])
+        v = sg(critics.slow if c.slow_target else critics.value)
         returns = sg(lambda_return(reward[1:], cont[1:], v[1:], gamma, c.return_lambda))
 
         # Normalisers see a batch before they normalise it.
@@ -176,13 +143,11 @@ class Agent(Acting):
         gain = sum(logp.values())[:-1] * normed + c.actent * sum(entropy.values())[:-1]
 
         norms["valnorm"] = moving_norm.update(norms["valnorm"], returns, c.valnorm)
-        target = self.normed(returns, norms["valnorm"])
-        nll = twohot.loss(logits[:-1], target)
-        nll += c.slowreg * twohot.loss(logits[:-1], raw_slow[:-1])
+        nll = critics.loss(self.normed(returns, norms["valnorm"]), c.slowreg)
         return {"policy": -weight[:-1] * gain, "value": weight[:-1] * nll}, norms, {
-            "rew": reward, "con": cont, "weight": weight, "val": value, "slowval": slow,
-            "ret": returns, "adv": advantage, "adv_normed": normed, "retnorm_scale": return_scale,
-            "dists": dists, "logp": logp, "entropy": entropy,
+            "rew": reward, "con": cont, "weight": weight, "val": critics.value,
+            "slowval": critics.slow, "ret": returns, "adv": advantage, "adv_normed": normed,
+            "retnorm_scale": return_scale, "dists": dists, "logp": logp, "entropy": entropy,
         }  # fmt: skip
 
     # 4. The critic on replayed steps
@@ -205,33 +170,24 @@ class Agent(Acting):
         c, count = self.config.agent, boot.shape[1]
         feat = features(jax.tree.map(lambda x: x[:, -count:], world["post"]))
         feat = feat if c.repval.grad else sg(feat)
-        logits, raw_slow = self.values(params, state.slow_critic, feat)
-        offset, scale = moving_norm.stats(norm, c.valnorm)
-        value, slow = (x * scale + offset for x in (twohot.mean(logits), raw_slow))
+        critics = self.values(params, state.slow_critic, feat.swapaxes(0, 1), norm)
         names = ("reward", "is_terminal", "is_last")
         reward, terminal, last = (full(world["obs"][key][:, -count:]).T for key in names)
         # Where an episode ends without being terminal, all weight lies on the bootstrap.
         lam = (1 - last[1:]) * c.repval.return_lambda
-        cont = 1 - terminal[1:]
-        returns = lambda_return(reward[1:], cont, boot.T[1:], self.discount, lam).T
+        returns = lambda_return(reward[1:], 1 - terminal[1:], boot.T[1:], self.discount, lam)
         norm = moving_norm.update(norm, returns, c.valnorm)
-        nll = twohot.loss(logits[:, :-1], self.normed(returns, norm))
-        nll += c.repval.slowreg * twohot.loss(logits[:, :-1], raw_slow[:, :-1])
         # The step after an end is of another episode.
-        loss = (1 - last.T[:, :-1]) * nll
-        return loss, norm, {"boot": boot, "ret": returns, "val": value, "slowval": slow}
+        loss = (1 - last[:-1]) * critics.loss(self.normed(returns, norm), c.repval.slowreg)
+        aux = {"boot": boot.T, "ret": returns, "val": critics.value, "slowval": critics.slow}
+        return loss.T, norm, jax.tree.map(jnp.transpose, aux)
 
     # 5. One loss
 
     def losses(
         self, params: Params, state: TrainState, batch: Batch, draws: Draws
     ) -> tuple[Losses, Aux]:
-        """All losses of a batch.
-
-        Returns:
-          Losses `[B, T]`, of policy and value `[B, K]`, of repval `[B, K - 1]`; `norms` after;
-          and what (1), (3) and (4) computed: `world`, `imag`, `repl`.
-        """
+        """Losses `[B, T]`, of policy, value `[B, K]`, of repval `[B, K - 1]`; what led to them."""
         losses, world = self.world_model(params, state.carry, batch, draws.post)
         rows, count = len(world["tokens"]), self.starts(batch)
         post = jax.tree.map(
@@ -253,32 +209,23 @@ class Agent(Acting):
         """The balanced sum of all losses; beside what `losses` returns, `balance` after."""
         losses, aux = self.losses(params, state, batch, draws)
 
-        def task_grads() -> Any:
-            def by(shared: Params) -> Losses:
-                return self.losses({**state.params, **shared}, state, batch, draws)[0]
+        def losses_by(shared: Params) -> Losses:
+            return self.losses({**state.params, **shared}, state, batch, draws)[0]
 
-            shared = {name: state.params[name] for name in ("encoder", "rssm")}
-            return loss_tasks.task_grads(self.balancer, by, shared)
-
-        extra = (task_grads,) if self.balancer.needs_task_grads else ()
-        balance = self.balancer.update(state.balance, sg(losses), *extra)
+        shared = {name: state.params[name] for name in ("encoder", "rssm")}
+        grads = functools.partial(loss_tasks.task_grads, self.balancer, losses_by, shared)
+        needed = (grads,) if self.balancer.needs_task_grads else ()
+        balance = self.balancer.update(state.balance, sg(losses), *needed)
         total, metrics = self.balancer.apply(params["balance"], balance, losses)
         return total, {**aux, "losses": losses, "balance": balance, "metrics": metrics}
 
     # 6. One update
 
-    def train_step(
-        self, state: TrainState, batch: Batch
-    ) -> tuple[TrainState, dict[str, Array], dict[str, Array]]:
-        """One update.
+    def train_step(self, state: TrainState, batch: Batch) -> tuple[TrainState, dict, dict]:
+        """Makes one update with a batch `[B, C + T, ...]`; see `base.Agent`.
 
-        Args:
-          state: before the update.
-          batch: `[B, C + T, ...]` of `batch_keys`.
-
-        Returns:
-          The state after; the latents `[B, T, ...]` that replace the stored ones; scalar metrics.
-          From a loss or gradient on that is not finite nothing changes any more.
+        The outputs are the latents `[B, T, ...]` that replace the stored ones. From a loss or
+        gradient on that is not finite nothing changes any more.
         """
         draws = self.draws(prng.for_update(state.key, state.updates, 3), batch)
         grad = jax.value_and_grad(self.loss, has_aux=True)
@@ -293,8 +240,7 @@ class Agent(Acting):
         post = jax.tree.map(lambda x: x[:, -1], aux["world"]["post"])
         after = {
             "slow_critic": optax.incremental_update(params["critic"], state.slow_critic, rate),
-            "norms": aux["norms"],
-            "balance": aux["balance"],
+            **{name: aux[name] for name in ("norms", "balance")},
             "carry": {**post, "action": self.actions(batch)[:, -1]} if state.carry else {},
         }
         before = {name: getattr(state, name) for name in after}
@@ -302,7 +248,3 @@ class Agent(Acting):
         new = new.replace(updates=state.updates + new.alive.astype(jnp.int32))
         metrics = report_2025.metrics(self, aux, grads, total, norm)
         return new, self.stored(aux["world"]["post"]), metrics
-
-    def report(self, state: TrainState, batch: Batch, key: Array) -> dict[str, Array]:
-        """Heavy metrics of one batch: open-loop predictions and histograms."""
-        return report_2025.report(self, state, batch, key)

@@ -1,11 +1,11 @@
-"""What the 2025 agent is made of: spaces, networks, optimizer, and how they begin."""
+"""What the 2025 agent is made of: spaces, networks, optimizer."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,21 @@ Array = jax.Array
 Params = dict[str, Any]
 sg = jax.lax.stop_gradient
 LOSSES = ("reward", "cont", "dyn", "rep", "policy", "value", "repval")  # beside those of keys
+
+
+class Values(NamedTuple):
+    """Returns that critic and slow critic predict of T states."""
+
+    logits: Array  # [T, ..., K] of the critic
+    raw_slow: Array  # [T, ...] of the slow critic, no gradient; normalised by valnorm, as targets
+    value: Array  # [T, ...]
+    slow: Array  # [T, ...]
+
+    def loss(self, target: Array, slowreg: float) -> Array:
+        """Cross-entropy `[T - 1, ...]` to targets of all states but the last."""
+        logits, slow = self.logits[:-1], self.raw_slow[:-1]
+        nll = symexp_twohot.loss(logits, target)
+        return nll + slowreg * symexp_twohot.loss(logits, slow)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,11 +185,13 @@ class Modules:
         """The return of a state under the policy, normalised by valnorm."""
         return TwoHotHead(self.config.agent.critic, self.dtype)
 
-    def values(self, params: Params, slow: Params, feat: Array) -> tuple[Array, Array]:
-        """The critic's logits `[..., K]`, and the slow critic's mean `[...]` without gradient."""
+    def values(self, params: Params, slow: Params, feat: Array, norm: NormState) -> Values:
+        """What critic and slow critic say of features `[T, ..., F]`."""
         logits = run(self.critic, params["critic"], feat)
-        mean = symexp_twohot.mean(run(self.critic, slow, sg(feat)))
-        return logits, sg(mean)
+        raw_slow = sg(symexp_twohot.mean(run(self.critic, slow, sg(feat))))
+        offset, scale = moving_norm.stats(norm, self.config.agent.valnorm)
+        value, slow_value = (x * scale + offset for x in (symexp_twohot.mean(logits), raw_slow))
+        return Values(logits, raw_slow, value, slow_value)
 
     def normed(self, returns: Array, norm: NormState) -> Array:
         """Targets of the critic, normalised by valnorm."""
@@ -207,36 +224,3 @@ class Modules:
     def policy_params(self, state: Any) -> Params:
         """What acting needs of a train state."""
         return {name: state.params[name] for name in ("encoder", "rssm", "actor")}
-
-    def init_params(self, keys: Array) -> Params:
-        """Draws the parameters of all modules, without balancer, from keys `[7, 2]`."""
-        obs = {k: jnp.zeros((1, *s.shape), s.dtype) for k, s in self._seen.items()}
-        latent = self.initial_carry(1)
-        feat = jnp.zeros((1, self.config.agent.rssm.features), self.dtype)
-        params = {
-            "encoder": self.encoder.init(keys[0], obs),
-            "rssm": self.rssm.init(keys[1]),
-            "decoder": self.decoder.init(keys[2], latent["deter"], latent["stoch"]),
-            "reward": self.reward.init(keys[3], feat),
-            "cont": self.cont.init(keys[4], feat),
-            "actor": self.actor.init(keys[5], feat),
-            "critic": self.critic.init(keys[6], feat),
-        }
-        return {k: jax.tree.map(lambda x: x.astype(self.param_dtype), v["params"])
-                for k, v in params.items()}  # fmt: skip
-
-    def init_norms(self) -> dict[str, NormState]:
-        """The first statistics of the three normalisers."""
-        c = self.config.agent
-        configs = {"retnorm": c.retnorm, "valnorm": c.valnorm, "advnorm": c.advnorm}
-        return {name: moving_norm.init(c, self.param_dtype) for name, c in configs.items()}
-
-    def initial_carry(self, rows: int) -> State:
-        """The policy's state before the first observation of `rows` environments: zeros."""
-        c = self.config.agent.rssm
-        actions = sum(space.shape[0] for space in self.act_space.values())
-        return {
-            "deter": jnp.zeros((rows, c.deter), self.dtype),
-            "stoch": jnp.zeros((rows, c.stoch, c.classes), self.dtype),
-            "action": jnp.zeros((rows, actions), self.param_dtype),
-        }

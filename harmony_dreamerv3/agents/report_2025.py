@@ -16,7 +16,8 @@ from harmony_dreamerv3.nets.distributions import categorical_entropy, unimix
 from harmony_dreamerv3.nets.layers import run
 
 if TYPE_CHECKING:
-    from harmony_dreamerv3.agents.dreamerv3_2025 import Agent, TrainState
+    from harmony_dreamerv3.agents.acting_2025 import Acting, TrainState
+    from harmony_dreamerv3.agents.dreamerv3_2025 import Agent
 
 Array = jax.Array
 
@@ -48,7 +49,7 @@ def metrics(
 
 
 def report(
-    agent: Agent, state: TrainState, batch: Mapping[str, Array], key: Array
+    agent: Acting, state: TrainState, batch: Mapping[str, Array], key: Array
 ) -> dict[str, Array]:
     """Heavy metrics of one batch `[B, C + T, ...]`; see `openloop.describe`."""
     batch = {k: x[: openloop.ROWS] for k, x in batch.items()}
@@ -74,10 +75,10 @@ def report(
     states = jax.tree.map(lambda a, b: jnp.concatenate([a, b.swapaxes(0, 1)], 1), post, ahead)
     feat = features(states)
     recon = run(agent.decoder, params["decoder"], states["deter"], states["stoch"])
-    value, _ = agent.values(params, state.slow_critic, feat)
+    critics = agent.values(params, state.slow_critic, feat, state.norms["valnorm"])
     return openloop.describe(
         obs, seen, {name: recon[name] for name in agent.images},
         twohot.mean(run(agent.reward, params["reward"], feat)),
         jax.nn.sigmoid(run(agent.cont, params["cont"], feat)),
-        twohot.mean(value),
+        critics.value,
     )  # fmt: skip

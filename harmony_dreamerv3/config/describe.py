@@ -66,10 +66,12 @@ def _keys(cls: Any, prefix: str) -> Iterator[Key]:
 
 
 def _meanings(cls: Any) -> dict[str, str]:
-    """The section `Args` of a class's docstring: field to what is said of it."""
-    _, _, section = (inspect.getdoc(cls) or "").partition("Args:\n")
-    entries = re.findall(r"^  (\w+): (.*(?:\n    .*)*)", section, re.MULTILINE)
-    return {name: " ".join(text.split()).rstrip(".") for name, text in entries}
+    """The sections `Args` of docstrings, of parents first: field to what is said of it."""
+    entries: dict[str, str] = {}
+    for each in reversed(cls.__mro__):
+        _, _, section = inspect.cleandoc(each.__doc__ or "").partition("Args:\n")
+        entries.update(re.findall(r"^  (\w+): (.*(?:\n    .*)*)", section, re.MULTILINE))
+    return {name: " ".join(text.split()).rstrip(".") for name, text in entries.items()}
 
 
 def _words(allowed: Range) -> str:

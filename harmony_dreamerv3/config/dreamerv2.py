@@ -9,6 +9,7 @@ from typing import Annotated
 from embodied.core import ranges
 from embodied.core.errors import UserError, nearest
 from embodied.core.ranges import Note, OutOfRange, Range
+from harmony_dreamerv3.config import dreamerv3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,26 +150,20 @@ class ActorConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class OptConfig:
+class OptConfig(dreamerv3.OptConfig):
     """Adam after clipping by global norm.
 
     Args:
-      lr: learning rate.
-      eps: added to the root of the second moment.
-      clip: largest norm of a gradient; inf does not clip.
       wd: weight decay.
       decay: coupled adds wd * parameter to the gradient; decoupled (DreamerPro) shrinks the
         parameter by wd and adds eps before the second moment is corrected.
     """
 
-    lr: Annotated[float, ranges.NOT_NEGATIVE]
-    eps: Annotated[float, ranges.NOT_NEGATIVE]
-    clip: Annotated[float, Range(0, above=True, infinite=True)]
     wd: Annotated[float, ranges.NOT_NEGATIVE]
     decay: str
 
     def __post_init__(self) -> None:
-        ranges.check_fields(self)
+        super().__post_init__()
         one_of(self, "decay", ("coupled", "decoupled"))
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from embodied.core import ranges
 from embodied.core.ranges import Note, OutOfRange, Range
+from harmony_dreamerv3.config import dreamerv3
+from harmony_dreamerv3.config.dreamerv3 import ActorConfig
 
 NORMALISERS = ("none", "perc", "meanstd")
 
@@ -58,16 +60,17 @@ class BlockRSSMConfig(_Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class EncoderConfig(_Checked):
+class CoderConfig(_Checked):
     """Convolutions for images, layers for vectors.
 
     Args:
-      depth: the four stages have 2, 3, 4 and 4 times as many channels.
+      depth: the four stages have 2, 3, 4 and 4 times as many channels, the decoder's from the
+        last to the first.
       layers: for vectors.
-      units: size of each.
-      strided: halve by convolutions of stride 2 instead of max-pooling.
-      outer: the first stage works at full resolution.
-      symlog: squash vectors by symlog.
+      units: size of each, in the decoder half the size of the layer from latents to images, too.
+      strided: halve by convolutions of stride 2 instead of max-pooling; double by transposed
+        ones instead of repeating pixels.
+      outer: the stage beside the image works at full resolution.
     """
 
     depth: Annotated[int, ranges.COUNT]
@@ -75,44 +78,38 @@ class EncoderConfig(_Checked):
     units: Annotated[int, ranges.COUNT]
     strided: bool
     outer: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig(CoderConfig):
+    """The encoder.
+
+    Args:
+      symlog: squash vectors by symlog.
+    """
+
     symlog: bool
 
 
 @dataclasses.dataclass(frozen=True)
-class DecoderConfig(_Checked):
+class DecoderConfig(CoderConfig):
     """The mirror image of the encoder.
 
     Args:
-      depth: the four stages start from 4, 4, 3 and 2 times as many channels.
-      layers: for vectors.
-      units: size of each, and half the size of the layer from latents to images.
-      strided: double by transposed convolutions instead of repeating pixels.
-      outer: the last stage works at full resolution.
       bspace: blocks of the map from deter to the first image; 0 for one dense map of all features.
     """
 
-    depth: Annotated[int, ranges.COUNT]
-    layers: Annotated[int, ranges.COUNT_OR_NONE]
-    units: Annotated[int, ranges.COUNT]
-    strided: bool
-    outer: bool
     bspace: Annotated[int, ranges.COUNT_OR_NONE]
 
 
 @dataclasses.dataclass(frozen=True)
-class HeadConfig(_Checked):
+class HeadConfig(dreamerv3.HeadConfig):
     """A prediction head.
 
     Args:
-      layers: hidden layers.
-      units: size of each.
-      outscale: factor of the last layer's initial weights; 0 starts with zeros.
       bins: of a two-hot head, an odd number.
     """
 
-    layers: Annotated[int, ranges.COUNT_OR_NONE]
-    units: Annotated[int, ranges.COUNT]
-    outscale: Annotated[float, ranges.NOT_NEGATIVE]
     bins: Annotated[int, Range(3, ranges.MAX_COUNT)] = 255
 
     def __post_init__(self) -> None:
@@ -122,53 +119,15 @@ class HeadConfig(_Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class PolicyConfig(_Checked):
-    """The policy head.
-
-    Args:
-      layers: hidden layers.
-      units: size of each.
-      outscale: factor of the last layer's initial weights.
-      unimix: share of a uniform distribution mixed into one-hot actions. Upstream's file says 0.01
-        and its code mixes nothing in: 0 is what it does.
-      minstd: least standard deviation of Gaussian actions.
-      maxstd: largest one, at least minstd.
-    """
-
-    layers: Annotated[int, ranges.COUNT_OR_NONE]
-    units: Annotated[int, ranges.COUNT]
-    outscale: Annotated[float, ranges.NOT_NEGATIVE]
-    unimix: Annotated[float, ranges.SHARE_BELOW_ONE]
-    minstd: Annotated[float, ranges.POSITIVE]
-    maxstd: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        ranges.check(self, {"maxstd": Range(self.minstd)})
-
-
-@dataclasses.dataclass(frozen=True)
-class LossScales(_Checked):
+class LossScales(dreamerv3.LossScales):
     """Weights of the losses; under other balance methods than fixed, tasks have their own.
 
     Args:
-      image: of every reconstructed image.
-      vector: of every reconstructed vector.
-      reward: of the reward head.
-      cont: of the continue head.
-      dyn: of the KL that trains the prior.
-      rep: of the KL that trains the posterior.
       policy: of the actor.
       value: of the critic on imagined states.
       repval: of the critic on replayed states.
     """
 
-    image: Annotated[float, ranges.NOT_NEGATIVE, Note(symbol="w_o")]
-    vector: Annotated[float, ranges.NOT_NEGATIVE, Note(symbol="w_o")]
-    reward: Annotated[float, ranges.NOT_NEGATIVE, Note(symbol="w_r")]
-    cont: Annotated[float, ranges.NOT_NEGATIVE]
-    dyn: Annotated[float, ranges.NOT_NEGATIVE, Note(symbol="w_d α")]
-    rep: Annotated[float, ranges.NOT_NEGATIVE, Note(symbol="w_d (1 - α)")]
     policy: Annotated[float, ranges.NOT_NEGATIVE]
     value: Annotated[float, ranges.NOT_NEGATIVE]
     repval: Annotated[float, ranges.NOT_NEGATIVE]
@@ -283,7 +242,7 @@ class AgentConfig(_Checked):
     loss_scales: LossScales
     free_nats: Annotated[float, ranges.NOT_NEGATIVE, Note("nats")]
     opt: LaPropConfig
-    actor: PolicyConfig
+    actor: ActorConfig
     critic: HeadConfig
     slow_critic: SlowCriticConfig
     imag_horizon: Annotated[int, ranges.COUNT, Note("agent steps", symbol="H")]

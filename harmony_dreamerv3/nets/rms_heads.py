@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from embodied.core.space import Space
-from harmony_dreamerv3.config.dreamerv3_2025 import HeadConfig, PolicyConfig
+from harmony_dreamerv3.config.dreamerv3 import ActorConfig
+from harmony_dreamerv3.config.dreamerv3_2025 import HeadConfig
 from harmony_dreamerv3.nets import distributions as dist
 from harmony_dreamerv3.nets.affine import Affine
 from harmony_dreamerv3.nets.layers import Array, full
@@ -55,7 +56,7 @@ class PolicyHead(nn.Module):
       dtype: dtype of the computation.
     """
 
-    config: PolicyConfig
+    config: ActorConfig
     actions: Mapping[str, Space]
     dtype: Any = jnp.float32
 
