@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,21 @@ from embodied.core.errors import UserError
 from embodied.run.setup import Setup
 from embodied.run.state import RunState
 from harmony_dreamerv3 import config as configs
+from harmony_dreamerv3.agents.dreamerv2 import Agent
 from harmony_dreamerv3.config import Config, environments, labels, overrides
 from harmony_dreamerv3.config import folder as run_folder
-from harmony_dreamerv3.interop import checkpoint, names_2025, sources, upstream
+from harmony_dreamerv3.interop import checkpoint, names_2025, sources, states_v2, upstream
 from harmony_dreamerv3.interop.names import export_arrays
 from harmony_dreamerv3.runtime import devices
 from harmony_dreamerv3.runtime.runtime import Runtime
 
 # Methods whose s is the log of sigma that the released code's harmonizers hold.
 HARMONIC = ("harmony",)
-MODERN = "dreamerv3_2025"  # whose upstream code has other names, and no harmonizers
+# Bases but that of 2023: what makes states of variables by name.
+IMPORTS: dict[str, Callable[..., Any]] = {
+    "dreamerv3_2025": names_2025.import_params,
+    "dreamerv2": states_v2.import_params,
+}
 
 
 def import_checkpoint(
@@ -50,10 +55,10 @@ def import_checkpoint(
     """
     saved = checkpoint.read(path)
     beside = path.parent / "config.yaml"
-    modern = configs.make(names, flags).base == MODERN
-    if modern and theirs is not None:
+    base = configs.make(names, flags).base
+    if base in IMPORTS and theirs is not None:
         raise UserError("--upstream-config is read for the 2023 base alone; give blocks and flags")
-    theirs = theirs or (beside if beside.is_file() and not modern else None)
+    theirs = theirs or (beside if beside.is_file() and base not in IMPORTS else None)
     config = make_config(names, flags, theirs)
     config = dataclasses.replace(
         config, label=config.label or labels.derive(config), logdir=str(logdir)
@@ -65,9 +70,9 @@ def import_checkpoint(
     make_env = environments.maker(config)
     spaces = environments.spaces(make_env)
     learner = Runtime(config, spaces.obs, spaces.act, [config.seed])
-    if modern:
-        state: Any = names_2025.import_params(learner.agent, saved.params, config.seed)
-        fresh = ["the optimizer"]
+    if base in IMPORTS:
+        state: Any = IMPORTS[base](learner.agent, saved.params, config.seed)
+        fresh = list(state.opt)
     else:
         state, fresh = checkpoint.convert(learner.agent, saved, config.seed)
     learner.load([_flat(state)])
@@ -123,21 +128,20 @@ def export_run(folder: Path, out: Path) -> str:
     if out.suffix not in (".safetensors", ".npz"):
         raise UserError(f"expected OUT to end in .safetensors or .npz, got {str(out)!r}")
     config = run_folder.read(folder)
-    if config.base not in ("dreamerv3", MODERN):
-        raise UserError(
-            f"{folder} is of base {config.base}; export writes names of the released code of 2023, "
-            "which has only runs of base dreamerv3 as counterparts"
-        )
     source = sources.of_run(folder)
     arrays, step = source.arrays, source.step
     omitted = ""
-    if config.balance.method not in HARMONIC or config.base == MODERN:
+    if config.balance.method not in HARMONIC or config.base == "dreamerv3_2025":
         weights = [name for name in arrays if name.startswith("params/balance/")]
         arrays = {name: value for name, value in arrays.items() if name not in weights}
         if weights:
             omitted = f" (without the weights of {config.balance.method}, which it lacks)"
-    modern = config.base == MODERN
-    variables = names_2025.export_arrays(arrays) if modern else export_arrays(arrays)
+    if config.base == "dreamerv2":  # Layouts depend on the sizes of images.
+        spaces = environments.spaces(environments.maker(config))
+        variables = states_v2.export_arrays(Agent(config, spaces.obs, spaces.act), arrays)
+    else:
+        modern = config.base == "dreamerv3_2025"
+        variables = names_2025.export_arrays(arrays) if modern else export_arrays(arrays)
     if out.suffix == ".npz":
         stream = io.BytesIO()
         np.savez(stream, **variables)  # type: ignore[arg-type]

@@ -119,7 +119,7 @@ def torch(agent: Agent, sizes: Mapping[str, int]) -> Naming:
     decoded = _order(sizes["decoder"], begun)
 
     def name(path: Path) -> str:
-        if path[0] == "balance":
+        if path[0] == "balance" and path[-1] in TASKS:
             return f"wm.harmony_s{TASKS.index(path[-1]) + 1}"
         return _apply(_TORCH, path)
 

@@ -18,10 +18,10 @@ import numpy as np
 import optax
 
 from harmony_dreamerv3.agents.dreamerv2_frame import TrainState
-from harmony_dreamerv3.interop import names_v2, recorded_v2
+from harmony_dreamerv3.interop import names_v2, recorded_v2, states_v2
 from harmony_dreamerv3.interop.bundle import Arrays, Bundle
 from harmony_dreamerv3.interop.names import flatten
-from harmony_dreamerv3.interop.recorded_v2 import Recorded, tree
+from harmony_dreamerv3.interop.recorded_v2 import Recorded
 from harmony_dreamerv3.interop.report import Row, compare
 from harmony_dreamerv3.nets import prototypes
 from harmony_dreamerv3.nets.layers import run
@@ -44,7 +44,7 @@ def check(bundle: Bundle, jit: Callable) -> list[Row]:
       UserError: when no agent can be built for it.
     """
     agents = recorded_v2.build(bundle)
-    naming = recorded_v2.naming(agents[0])
+    naming = states_v2.naming(agents[0])
     batch = recorded_v2.batch(bundle, agents[0])
     state = recorded_v2.load(agents[0], naming, bundle)
     actual = _first_pass(agents[0], jit, naming, state, batch)
@@ -90,7 +90,7 @@ def _updates(
         values = {k: np.asarray(v) for k, v in metrics.items()}
         actual |= {k: np.asarray(v) for k, v in _losses(agent, values, f"update{number}/").items()}
         head = "after" if number == 1 else "after2"
-        for path, value in flatten(tree(state)).items():
+        for path, value in flatten(states_v2.tree(state)).items():
             actual[f"{head}/{naming.name(path)}"] = naming.dump(path, np.asarray(value))
         for name in recorded_v2.counters(params):
             actual[f"{head}/{name}"] = params[name] + (number if "num_batches" in name else 0)

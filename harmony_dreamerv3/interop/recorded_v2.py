@@ -15,10 +15,8 @@ from embodied.core.space import Space
 from harmony_dreamerv3 import config as configs
 from harmony_dreamerv3.agents.dreamerv2 import Agent
 from harmony_dreamerv3.agents.dreamerv2_frame import TrainState
-from harmony_dreamerv3.interop import names_v2, upstream_v2
+from harmony_dreamerv3.interop import names_v2, states_v2, upstream_v2
 from harmony_dreamerv3.interop.bundle import FLAGS, Arrays, Bundle, shape_of
-from harmony_dreamerv3.interop.names import flatten
-from harmony_dreamerv3.nets import coders_v2 as coders
 from harmony_dreamerv3.nets.rssm_v2 import State
 
 Array = jax.Array
@@ -151,26 +149,6 @@ def batch(bundle: Bundle, agent: Recorded) -> Arrays:
     return checked
 
 
-def naming(agent: Recorded) -> names_v2.Naming:
-    """Names and layouts of the bundle's code."""
-    return names_v2.torch(agent, _sides(agent)) if agent.torch else names_v2.tensorflow()
-
-
-def _sides(agent: Recorded) -> dict[str, int]:
-    """Height and width of images where the networks flatten them."""
-    c, sides = agent.c, {"encoder": 0, "decoder": 0}
-    if agent.net.encoder.cnn_keys:
-        size = agent.obs_space[agent.net.encoder.cnn_keys[0]].shape[0]
-        sides["encoder"] = (
-            size // 16
-            if c.encoder.kind == "residual"
-            else coders.encoded_side(size, c.encoder.kernels)
-        )
-    for shape in agent.net.images.values():
-        sides["decoder"] = shape[0] // 16 if c.decoder.kind == "residual" else 0
-    return sides
-
-
 def _updates(meta: Mapping[str, Any], config: Any) -> int:
     """Our count of updates that does what the bundle's counters do in the next two updates."""
     names = ("slow_target_updates_before", "wm_updates_before", "slow_critic_updates_before")
@@ -197,43 +175,12 @@ def load(agent: Recorded, naming: names_v2.Naming, bundle: Bundle) -> TrainState
     Raises:
       UserError: naming a variable that is missing, surplus, or of another shape.
     """
-    try:
-        shapes = jax.eval_shape(agent.init, jax.ShapeDtypeStruct((2,), np.uint32))
-    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
-        raise UserError(f"no agent has the sizes of this configuration: {error}") from error
-    leaves, params = {}, bundle.params
-    for path, leaf in flatten(tree(shapes)).items():
-        name = naming.name(path)
-        if name not in params:
-            raise UserError(f"the bundle's parameters lack {name!r}{nearest(name, params)}")
-        value = params[name]
-        shape = tuple(leaf.shape)
-        if value.size == leaf.size:  # Before that a size may be any number.
-            shape = naming.dump(path, np.zeros(shape, np.float32)).shape
-        if value.shape != shape or value.dtype.kind != "f":
-            raise UserError(f"{name}: expected floats {shape}, got {value.dtype} {value.shape}")
-        leaves[path] = naming.load(path, value.astype(np.float32))
-    known = {naming.name(path) for path in leaves} | set(counters(params))
-    surplus = [name for name in params if name not in known]
-    if surplus:
-        raise UserError(f"the bundle's parameters have a surplus {surplus[0]!r}")
-    values = jax.tree_util.tree_map_with_path(
-        lambda path, _: leaves[tuple(str(k.key) for k in path)], tree(shapes)
-    )
-    own = {name: values.pop(name) for name in ("slow_critic", "stats", "target")}
-    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
-    return zeros.replace(
-        params=values, balance=jax.tree.map(np.asarray, agent.balancer.init()[1]),
-        updates=np.asarray(_updates(bundle.meta, agent.c), np.int32), alive=np.asarray(True), **own,
-    )  # fmt: skip
+    updates = _updates(bundle.meta, agent.c)
+    skipped = counters(bundle.params)
+    params = {name: value for name, value in bundle.params.items() if name not in skipped}
+    return states_v2.load(agent, naming, params, updates)
 
 
 def counters(params: Arrays) -> list[str]:
     """Names of what the torch code saves and we do not: counts of batches, a scale that stays 1."""
     return [name for name in params if name.endswith(("num_batches_tracked", "rewnorm.mag"))]
-
-
-def tree(state: TrainState) -> dict[str, Any]:
-    """Everything of a state that has a name in bundles."""
-    own = {name: getattr(state, name) for name in ("slow_critic", "stats", "target")}
-    return {**state.params, **own}

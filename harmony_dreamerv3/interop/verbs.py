@@ -26,10 +26,11 @@ def parity_arguments(parser: argparse.ArgumentParser) -> None:
 def import_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `import`."""
     parser.description = (
-        "Reads a checkpoint of the 2023 code base without executing anything in it, and writes a "
-        "run folder that `eval` and `train` continue from. Further flags are those of `train`. "
-        "The agent's sizes and losses come from the config.yaml beside the checkpoint when there "
-        "is one, laid over the blocks; flags are laid over it."
+        "Reads a checkpoint of the 2023 code base, or parameters by name for another base "
+        "(--configs), without executing anything in it, and writes a run folder that `eval` and "
+        "`train` continue from. Further flags are those of `train`. On the 2023 base sizes and "
+        "losses come from the config.yaml beside the checkpoint when there is one, laid over the "
+        "blocks; flags are laid over it."
     )
     add = parser.add_argument
     add("checkpoint", type=Path, metavar="UPSTREAM_CHECKPOINT")

@@ -33,9 +33,9 @@ def spaces(image=0, vectors=None):
     return out | {"reward": Space(np.float32), **{k: Space(v) for k, v in FLAGS.items()}}
 
 
-def make_agent(obs=None, actions=3, discrete=True, sampling=True, **flags):
+def make_agent(obs=None, actions=3, discrete=True, sampling=True, blocks=(), **flags):
     flags = {key.replace("__", "."): value for key, value in flags.items()}
-    config = configs.make(["debug_2025"], {"batch_size": 2, "batch_length": 5, **flags})
+    config = configs.make(["debug_2025", *blocks], {"batch_size": 2, "batch_length": 5, **flags})
     obs = obs or spaces(vectors={"speed": (2,), "height": ()})
     act = {"action": Space(np.float32, (actions,), discrete=discrete)}
     return Agent(config, obs, act, sampling=sampling)
@@ -232,10 +232,10 @@ def test_the_dynamics_task_at_weight_1_1_is_upstream():
 @pytest.mark.parametrize("init", ["one", "first_loss"])
 def test_sigma_arrives_at_its_optimum(init):
     """Loss weights of a fixed batch, the model standing still, after 500 updates."""
-    agent = make_agent(
-        balance__method="harmony", balance__init=init, opt__lr=0.0, sampling=False,
-        balance__lr=0.02 if init == "one" else 3e-3,
-    )  # fmt: skip
+    faster = {"balance__method": "harmony", "balance__lr": 0.02}
+    flags, blocks = (faster, ()) if init == "one" else ({}, ("harmony_2025",))
+    agent = make_agent(blocks=blocks, opt__lr=0.0, sampling=False, **flags)
+    assert (agent.config.balance.method, agent.config.balance.init) == ("harmony", init)
     batch = make_batch(agent)
     step = jax.jit(lambda state, _: (agent.train_step(state, batch)[0], None))
     state = agent.init(jax.random.PRNGKey(0))

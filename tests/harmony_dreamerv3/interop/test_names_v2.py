@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harmony_dreamerv3.interop import bundle, names_v2, recorded_v2
+from harmony_dreamerv3.interop import bundle, names_v2, recorded_v2, states_v2
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -72,12 +72,12 @@ def test_layouts_of_the_torch_code_by_hand():
 def test_there_and_back(name):
     given = bundle.read(GOLDEN / f"{name}.npz")
     agent = recorded_v2.build(given)[0]
-    naming = recorded_v2.naming(agent)
+    naming = states_v2.naming(agent)
     state = recorded_v2.load(agent, naming, given)
     from harmony_dreamerv3.interop.names import flatten
 
     seen = set()
-    for path, value in flatten(recorded_v2.tree(state)).items():
+    for path, value in flatten(states_v2.tree(state)).items():
         theirs = naming.name(path)
         np.testing.assert_array_equal(naming.dump(path, value), given.params[theirs])
         seen.add(theirs)

@@ -31,7 +31,7 @@ def test_broken_bundles_are_named(tmp_path):
     check("no config block 'atari100m'.*atari100k", configs=["atari100m"])
     check("no config key 'agent.horizn'.*agent.horizon", overrides={"agent.horizn": 3})
     check("agent.repval_loss: only True", overrides={"agent.repval_loss": False})
-    check("matches no config key", overrides={r".*\.no": 3})
+    check("matches no config key", overrides={r".*\.nothing": 3})
     check(
         "expected a vector or a scalar of classes",
         act_space={"action": {"shape": [2, 2], "dtype": "float32"}},

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from embodied.core.errors import UserError
-from harmony_dreamerv3.interop import bundle, recorded_v2
+from harmony_dreamerv3.interop import bundle, recorded_v2, states_v2
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 KEY = np.zeros(2, np.uint32)
@@ -21,7 +21,7 @@ def given(name: str = "v2/v2_metaworld_baseline") -> bundle.Bundle:
 def build(given: bundle.Bundle):
     agent = recorded_v2.build(given)[0]
     recorded_v2.batch(given, agent)
-    return recorded_v2.load(agent, recorded_v2.naming(agent), given)
+    return recorded_v2.load(agent, states_v2.naming(agent), given)
 
 
 def test_draws_of_the_torch_code():
