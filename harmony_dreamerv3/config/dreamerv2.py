@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import Annotated
 
 from embodied.core import ranges
-from embodied.core.errors import UserError, nearest
+from embodied.core.errors import UserError
 from embodied.core.ranges import Note, OutOfRange, Range
 from harmony_dreamerv3.config import dreamerv3
+from harmony_dreamerv3.config.dreamerv3 import Checked, KeyedCoder, one_of
 
 
 @dataclasses.dataclass(frozen=True)
-class RSSMConfig:
+class RSSMConfig(Checked):
     """The recurrent state-space model.
 
     Args:
@@ -33,7 +33,7 @@ class RSSMConfig:
     gru_init: str
 
     def __post_init__(self) -> None:
-        ranges.check_fields(self)
+        super().__post_init__()
         one_of(self, "gru_init", ("fan_in", "xavier"))
 
     @property
@@ -43,45 +43,27 @@ class RSSMConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class CoderConfig:
+class CoderConfig(KeyedCoder):
     """Encoder or decoder.
 
     Args:
       kind: of the image layers: plain, or residual with batch norm, for RLBench.
-      mlp_keys: regular expression of the vectors that it sees, matched from the start.
-      cnn_keys: likewise of the images.
-      mlp_layers: layers for vectors.
-      mlp_units: size of each.
-      cnn_depth: channels of the largest image layer; they double with every halving.
       kernels: of the plain image layers, which have stride 2 and no padding.
     """
 
     kind: str
-    mlp_keys: str
-    cnn_keys: str
-    mlp_layers: Annotated[int, ranges.COUNT]
-    mlp_units: Annotated[int, ranges.COUNT]
-    cnn_depth: Annotated[int, ranges.COUNT]
     kernels: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        ranges.check_fields(self)
+        super().__post_init__()
         one_of(self, "kind", ("plain", "residual"))
         for kernel in self.kernels:
             if isinstance(kernel, bool) or not isinstance(kernel, int) or not 2 <= kernel <= 64:
                 raise OutOfRange("kernels", f"must be whole numbers from 2 to 64, got {kernel!r}")
-        for name in ("mlp_keys", "cnn_keys"):
-            pattern = getattr(self, name)
-            try:
-                re.compile(pattern)
-            except (re.error, RecursionError, OverflowError) as error:
-                raise OutOfRange(
-                    name, f"must be a regular expression, got {pattern!r}: {error}"
-                ) from error
 
 
 @dataclasses.dataclass(frozen=True)
-class PrototypesConfig:
+class PrototypesConfig(Checked):
     """DreamerPro's prototypes.
 
     Args:
@@ -106,12 +88,9 @@ class PrototypesConfig:
     ema: Annotated[float, ranges.SHARE]
     freeze: Annotated[int, ranges.COUNT_OR_NONE, Note("updates")]
 
-    def __post_init__(self) -> None:
-        ranges.check_fields(self)
-
 
 @dataclasses.dataclass(frozen=True)
-class HeadConfig:
+class HeadConfig(Checked):
     """A head on the latent features.
 
     Args:
@@ -122,30 +101,23 @@ class HeadConfig:
     layers: Annotated[int, ranges.COUNT_OR_NONE]
     units: Annotated[int, ranges.COUNT]
 
-    def __post_init__(self) -> None:
-        ranges.check_fields(self)
-
 
 @dataclasses.dataclass(frozen=True)
-class ActorConfig:
+class ActorConfig(HeadConfig):
     """The policy head.
 
     Args:
-      layers: hidden layers.
-      units: size of each.
       dist: of continuous actions: trunc_normal, or tanh_normal (DreamerPro).
       minstd: smallest standard deviation of continuous actions.
       draws: of the tanh_normal, for its entropy and for the densest action in evaluations.
     """
 
-    layers: Annotated[int, ranges.COUNT_OR_NONE]
-    units: Annotated[int, ranges.COUNT]
     dist: str
     minstd: Annotated[float, ranges.POSITIVE]
     draws: Annotated[int, ranges.COUNT]
 
     def __post_init__(self) -> None:
-        ranges.check_fields(self)
+        super().__post_init__()
         one_of(self, "dist", ("trunc_normal", "tanh_normal"))
 
 
@@ -168,7 +140,7 @@ class OptConfig(dreamerv3.OptConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class LossScales:
+class LossScales(Checked):
     """Weights under `balance.method fixed`; of losses in no task, under every method.
 
     Args:
@@ -191,12 +163,9 @@ class LossScales:
     temp: Annotated[float, ranges.NOT_NEGATIVE]
     norm: Annotated[float, ranges.NOT_NEGATIVE]
 
-    def __post_init__(self) -> None:
-        ranges.check_fields(self)
-
 
 @dataclasses.dataclass(frozen=True)
-class AgentConfig:
+class AgentConfig(Checked):
     """The agent; its fields stand at the top of a configuration beside those of every base.
 
     Args:
@@ -242,19 +211,11 @@ class AgentConfig:
     entropy_in_critic_target: bool
 
     def __post_init__(self) -> None:
-        ranges.check_fields(self)
+        super().__post_init__()
         if not self.start_return:
             ranges.check(self, {"imag_horizon": Range(2, ranges.MAX_COUNT)})
         one_of(self, "observation", ("decoder", "prototypes"))
         one_of(self, "clip_rewards", ("identity", "tanh"))
-
-
-def one_of(settings: object, name: str, words: tuple[str, ...]) -> None:
-    """Raises OutOfRange unless a field is one of `words`."""
-    value = getattr(settings, name)
-    if value not in words:
-        hint = nearest(value, words) if isinstance(value, str) else ""
-        raise OutOfRange(name, f"must be one of {', '.join(words)}, got {value!r}{hint}")
 
 
 def check_observation(config: AgentConfig, images: bool, decoded: bool) -> None:

@@ -11,8 +11,23 @@ from embodied.core.errors import UserError, nearest
 from embodied.core.ranges import Note, OutOfRange, Range
 
 
+class Checked:
+    """Settings whose fields are checked against the ranges in their annotations."""
+
+    def __post_init__(self) -> None:
+        ranges.check_fields(self)
+
+
+def one_of(settings: object, name: str, words: tuple[str, ...]) -> None:
+    """Raises OutOfRange unless a field is one of `words`."""
+    value = getattr(settings, name)
+    if value not in words:
+        hint = nearest(value, words) if isinstance(value, str) else ""
+        raise OutOfRange(name, f"must be one of {', '.join(words)}, got {value!r}{hint}")
+
+
 @dataclasses.dataclass(frozen=True)
-class RSSMConfig:
+class RSSMConfig(Checked):
     """Sizes of the recurrent state-space model.
 
     Args:
@@ -29,9 +44,6 @@ class RSSMConfig:
     classes: Annotated[int, ranges.COUNT, Note(symbol="z_t")]
     unimix: Annotated[float, ranges.SHARE_BELOW_ONE]
 
-    def __post_init__(self) -> None:
-        ranges.check_fields(self)
-
     @property
     def features(self) -> int:
         """Size F of the heads' input: deter and flattened stoch."""
@@ -39,8 +51,8 @@ class RSSMConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class CoderConfig:
-    """Encoder or decoder.
+class KeyedCoder(Checked):
+    """An encoder or decoder that chooses its keys by patterns.
 
     Args:
       mlp_keys: regular expression of the vectors that it sees, matched from the start.
@@ -48,7 +60,6 @@ class CoderConfig:
       mlp_layers: layers for vectors.
       mlp_units: size of each.
       cnn_depth: channels of the largest image layer; they double with every halving.
-      minres: side of the smallest image layer in pixels.
     """
 
     mlp_keys: str
@@ -56,10 +67,9 @@ class CoderConfig:
     mlp_layers: Annotated[int, ranges.COUNT]
     mlp_units: Annotated[int, ranges.COUNT]
     cnn_depth: Annotated[int, ranges.COUNT]
-    minres: Annotated[int, ranges.COUNT, Note("pixels")]
 
     def __post_init__(self) -> None:
-        ranges.check_fields(self)
+        super().__post_init__()
         for name in ("mlp_keys", "cnn_keys"):
             pattern = getattr(self, name)
             try:
@@ -71,7 +81,18 @@ class CoderConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class HeadConfig:
+class CoderConfig(KeyedCoder):
+    """Encoder or decoder.
+
+    Args:
+      minres: side of the smallest image layer in pixels.
+    """
+
+    minres: Annotated[int, ranges.COUNT, Note("pixels")]
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadConfig(Checked):
     """An MLP head.
 
     Args:
@@ -86,12 +107,9 @@ class HeadConfig:
     outscale: Annotated[float, ranges.NOT_NEGATIVE]
     bins: Annotated[int, Range(2, ranges.MAX_COUNT)] = 255
 
-    def __post_init__(self) -> None:
-        ranges.check_fields(self)
-
 
 @dataclasses.dataclass(frozen=True)
-class ActorConfig:
+class ActorConfig(Checked):
     """The policy head.
 
     Args:
@@ -111,12 +129,12 @@ class ActorConfig:
     maxstd: float
 
     def __post_init__(self) -> None:
-        ranges.check_fields(self)
+        super().__post_init__()
         ranges.check(self, {"maxstd": Range(self.minstd)})
 
 
 @dataclasses.dataclass(frozen=True)
-class OptConfig:
+class OptConfig(Checked):
     """Adam after clipping by global norm.
 
     Args:
@@ -129,12 +147,9 @@ class OptConfig:
     eps: Annotated[float, ranges.NOT_NEGATIVE]
     clip: Annotated[float, Range(0, above=True, infinite=True)]  # Imported runs may not clip.
 
-    def __post_init__(self) -> None:
-        ranges.check_fields(self)
-
 
 @dataclasses.dataclass(frozen=True)
-class LossScales:
+class LossScales(Checked):
     """Weights of the baseline; under other balance methods only dyn and rep act, as alpha.
 
     Args:
@@ -153,12 +168,9 @@ class LossScales:
     dyn: Annotated[float, ranges.NOT_NEGATIVE, Note(symbol="w_d α")]
     rep: Annotated[float, ranges.NOT_NEGATIVE, Note(symbol="w_d (1 - α)")]
 
-    def __post_init__(self) -> None:
-        ranges.check_fields(self)
-
 
 @dataclasses.dataclass(frozen=True)
-class RetnormConfig:
+class RetnormConfig(Checked):
     """Return normalisation.
 
     Args:
@@ -174,7 +186,7 @@ class RetnormConfig:
     perchi: Annotated[float, Note("percent")]
 
     def __post_init__(self) -> None:
-        ranges.check_fields(self)
+        super().__post_init__()
         ranges.check(self, {"perchi": Range(self.perclo, 100)})
 
 
@@ -182,7 +194,7 @@ HEADS = ("decoder", "reward", "cont")  # whose gradient may reach the latents
 
 
 @dataclasses.dataclass(frozen=True)
-class AgentConfig:
+class AgentConfig(Checked):
     """The agent; its fields stand at the top of a configuration beside those of every base.
 
     Args:
@@ -216,7 +228,7 @@ class AgentConfig:
     slow_critic_fraction: Annotated[float, ranges.SHARE]
 
     def __post_init__(self) -> None:
-        ranges.check_fields(self)
+        super().__post_init__()
         for head in self.grad_heads:
             if head not in HEADS:
                 raise UserError(

@@ -8,20 +8,11 @@ from typing import Annotated
 from embodied.core import ranges
 from embodied.core.ranges import Note, OutOfRange, Range
 from harmony_dreamerv3.config import dreamerv3
-from harmony_dreamerv3.config.dreamerv3 import ActorConfig
-
-NORMALISERS = ("none", "perc", "meanstd")
-
-
-class _Checked:
-    """Checks every field against the range in its annotation."""
-
-    def __post_init__(self) -> None:
-        ranges.check_fields(self)
+from harmony_dreamerv3.config.dreamerv3 import ActorConfig, Checked, one_of
 
 
 @dataclasses.dataclass(frozen=True)
-class BlockRSSMConfig(_Checked):
+class BlockRSSMConfig(Checked):
     """The block-recurrent state-space model.
 
     Args:
@@ -60,7 +51,7 @@ class BlockRSSMConfig(_Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class CoderConfig(_Checked):
+class CoderConfig(Checked):
     """Convolutions for images, layers for vectors.
 
     Args:
@@ -134,7 +125,7 @@ class LossScales(dreamerv3.LossScales):
 
 
 @dataclasses.dataclass(frozen=True)
-class LaPropConfig(_Checked):
+class LaPropConfig(Checked):
     """Adaptive gradient clipping, LaProp, weight decay, linear warm-up.
 
     Args:
@@ -157,7 +148,7 @@ class LaPropConfig(_Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class NormConfig(_Checked):
+class NormConfig(Checked):
     """Moving statistics that returns, targets or advantages are divided by.
 
     Args:
@@ -179,13 +170,11 @@ class NormConfig(_Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         ranges.check(self, {"perchi": Range(self.perclo, 100)})
-        if self.impl not in NORMALISERS:
-            known = ", ".join(NORMALISERS)
-            raise OutOfRange("impl", f"must be one of {known}, got {self.impl!r}")
+        one_of(self, "impl", ("none", "perc", "meanstd"))
 
 
 @dataclasses.dataclass(frozen=True)
-class SlowCriticConfig(_Checked):
+class SlowCriticConfig(Checked):
     """The slow critic.
 
     Args:
@@ -198,7 +187,7 @@ class SlowCriticConfig(_Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class ReplayValueConfig(_Checked):
+class ReplayValueConfig(Checked):
     """The critic's loss on replayed steps; its weight is `loss_scales.repval`.
 
     Args:
@@ -213,7 +202,7 @@ class ReplayValueConfig(_Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class AgentConfig(_Checked):
+class AgentConfig(Checked):
     """The agent; its fields stand at the top of a configuration beside those of every base.
 
     Args:
