@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from small import lines, make_env, make_learner, train
 from embodied.checkpoint.lock import Lock
 from embodied.core.env import Env
 from embodied.core.errors import UserError
+from embodied.stepping import process
 
 
 def newest(folder: Path) -> str:
@@ -123,6 +125,16 @@ class Crashing:
         return self._env.step(action)
 
 
+class Watch(FakeLearner):
+    """Keeps what it is trained on."""
+
+    seen: ClassVar[list[dict[str, np.ndarray]]]
+
+    def train(self, batches: list[dict[str, np.ndarray]]) -> Any:
+        self.seen.append(batches[0])
+        return super().train(batches)
+
+
 class MakeCrashing:
     """Makes environments that crash once; picklable."""
 
@@ -134,13 +146,7 @@ class MakeCrashing:
 
 
 def test_a_crashed_environment_process_cuts_its_episode(tmp_path: Path) -> None:
-    seen: list[dict[str, np.ndarray]] = []
-
-    class Watch(FakeLearner):
-        def train(self, batches: list[dict[str, np.ndarray]]) -> Any:
-            seen.append(batches[0])
-            return super().train(batches)
-
+    seen = Watch.seen = []
     (tmp_path / "marks").mkdir()
     make = MakeCrashing(tmp_path / "marks")
     with pytest.warns(RuntimeWarning, match="restart number 1"):
@@ -155,6 +161,32 @@ def test_a_crashed_environment_process_cuts_its_episode(tmp_path: Path) -> None:
     assert cut
     lengths = [e["length"] for e in lines(tmp_path / "run" / "episodes.jsonl")]
     assert max(lengths) == 12
+
+
+def test_a_stop_in_a_pause_between_restarts_saves_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = Watch.seen = []
+    wait = process.ProcessGroup._wait
+
+    def stopped(group: process.ProcessGroup, pause: float) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        wait(group, pause)
+
+    monkeypatch.setattr(process, "_PAUSES", (600.0,))
+    monkeypatch.setattr(process.ProcessGroup, "_wait", stopped)
+    (tmp_path / "marks").mkdir()
+    make = MakeCrashing(tmp_path / "marks")
+    with pytest.warns(RuntimeWarning, match="restart number 1 .* in 600 seconds"):
+        done = train(tmp_path / "run", make_learner(cls=Watch), env=make, env_process=True)
+    assert done["signal"] == "SIGTERM" and 0 < done["step"] < 120
+    again = train(tmp_path / "run", make_learner(cls=Watch), env_process=True)
+    assert again["finished"] and again["step"] == 120
+    for batch in seen:  # Every window is of whole episodes, that of the cut one, too.
+        first, last = batch["is_first"][:, 1:], batch["is_last"][:, :-1]
+        np.testing.assert_array_equal(first, last)
+    lengths = [e["length"] for e in lines(tmp_path / "run" / "episodes.jsonl")]
+    assert max(lengths) == 12 and min(lengths) > 0
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
