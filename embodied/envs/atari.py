@@ -84,11 +84,6 @@ def games() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in roms)) or BENCHMARK
 
 
-def make(task: str, seed: int, options: Options) -> Atari:
-    """Returns one game."""
-    return Atari(task, seed, options)
-
-
 def time_limit(game: str, options: Options) -> int:
     """Returns the frames after which an episode of the game is cut."""
     return options.length or _CAPS.get(game, _CAP)
@@ -240,8 +235,8 @@ class Atari:
         if state["screen"] is not None:
             self._frames[0] = states.array(state["screen"], self._frames[0])
 
-    def close(self) -> None:
-        """Has nothing to free: the emulator goes with the object."""
-
 
 _COUNTERS = ("count", "lives", "held", "over", "playing")
+
+
+make = Atari

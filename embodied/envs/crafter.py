@@ -154,6 +154,3 @@ class Crafter:
                 self._env.step(choice)
                 self._actions.append(choice)
         self._over = bool(state["over"])
-
-    def close(self) -> None:
-        """Has nothing to free."""

@@ -49,19 +49,9 @@ class Options:
         ranges.check(self, dict.fromkeys(("size", "repeat"), ranges.COUNT), "env.dmc.")
 
 
-def tasks() -> tuple[str, ...]:
-    """Returns nothing: the names are known only to dm_control, which is an extra."""
-    return ()
-
-
 def installed() -> tuple[str, ...]:
     """Returns the tasks that dm_control has."""
     return tuple("_".join(name) for name in load_suite(False).ALL_TASKS)
-
-
-def make(task: str, seed: int, options: Options) -> DMC:
-    """Returns a task of the suite, such as `walker_walk` or `ball_in_cup_catch`."""
-    return DMC(task, seed, options)
 
 
 def load_suite(render: bool) -> Any:
@@ -255,3 +245,6 @@ class DMC:
     def close(self) -> None:
         """Frees the rendering context."""
         self._env.close()
+
+
+make = DMC

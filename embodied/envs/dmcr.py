@@ -74,11 +74,6 @@ class Options:
         return set(FACTORS if self.factors == "all" else self.factors.split(","))
 
 
-def tasks() -> tuple[str, ...]:
-    """Returns nothing: the names are known only to dm_control, which is an extra."""
-    return ()
-
-
 def installed() -> tuple[str, ...]:
     """Returns the tasks of the domains for which looks are known."""
     return tuple(task for task in dmc.installed() if task.startswith(tuple(looks.VIEWS)))

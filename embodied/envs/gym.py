@@ -44,11 +44,6 @@ class Options:
             one_of(f"env.gym.keys.{key}", choice, gym_spaces.CHOICES)
 
 
-def tasks() -> tuple[str, ...]:
-    """Returns nothing: any id that Gymnasium knows will do, `module:Id-v0` included."""
-    return ()
-
-
 def installed() -> tuple[str, ...]:
     """Returns the ids that Gymnasium knows by itself."""
     import gymnasium

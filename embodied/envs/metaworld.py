@@ -44,11 +44,6 @@ class Options:
         ranges.check(self, dict.fromkeys(("size", "repeat"), ranges.COUNT), "env.metaworld.")
 
 
-def tasks() -> tuple[str, ...]:
-    """Returns nothing: the names are known only to the package metaworld."""
-    return ()
-
-
 def installed() -> tuple[str, ...]:
     """Returns the tasks that the package has."""
     return tuple(_names())

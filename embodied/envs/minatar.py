@@ -49,15 +49,6 @@ def tasks() -> tuple[str, ...]:
     return GAMES
 
 
-def make(task: str, seed: int, options: Options) -> MinAtar:
-    """Returns one game.
-
-    Raises:
-      UserError: when the package is missing.
-    """
-    return MinAtar(task, seed, options)
-
-
 def _load(game: str) -> Any:
     """Returns the module of a game, without the package's own, which imports plotting."""
     spec = importlib.util.find_spec("minatar")
@@ -136,5 +127,5 @@ class MinAtar:
         self._rng.set_state(state["rng"])
         self._last, self._over = state["last"], state["over"]
 
-    def close(self) -> None:
-        """Has nothing to free."""
+
+make = MinAtar

@@ -21,7 +21,7 @@ from embodied.envs._tools import state as states
 from embodied.envs._tools import textures
 from embodied.envs._tools.options import one_of
 
-PACKAGE, INSTALL = dmc.PACKAGE, dmc.INSTALL
+PACKAGE, INSTALL, installed = dmc.PACKAGE, dmc.INSTALL, dmc.installed
 _FILMS = (".mp4", ".avi", ".gif", ".mkv", ".mov", ".webm")
 _GENERATED = 8  # Scenes of each split.
 _SPLITS = ("train", "test", "all")
@@ -60,21 +60,6 @@ class Options:
         ranges.check(self, own, "env.natural.")
         for key in ("split", "eval_split"):
             one_of(f"env.natural.{key}", getattr(self, key), _SPLITS)
-
-
-def tasks() -> tuple[str, ...]:
-    """Returns nothing: the names are known only to dm_control, which is an extra."""
-    return ()
-
-
-def installed() -> tuple[str, ...]:
-    """Returns the tasks that dm_control has."""
-    return dmc.installed()
-
-
-def make(task: str, seed: int, options: Options) -> Natural:
-    """Returns a task such as `cheetah_run`."""
-    return Natural(task, seed, options)
 
 
 def note(options: Options) -> str:
@@ -228,3 +213,6 @@ def blend(image: np.ndarray, frame: np.ndarray) -> np.ndarray:
     red, green, blue = image[..., 0], image[..., 1], image[..., 2]
     mask = (blue > green) & (blue > red)
     return np.where(mask[..., None], frame, image)
+
+
+make = Natural

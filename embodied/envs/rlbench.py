@@ -166,14 +166,6 @@ class RLBench:
             self._image = np.asarray(seen.front_rgb)
         return {**obs, "image": self._image, "success": np.asarray(success, np.float32)}
 
-    def save(self) -> bytes | None:
-        """Returns None: the simulator's state cannot be had."""
-        return None
-
-    def load(self, data: bytes) -> None:
-        """Refuses: nothing was ever saved."""
-        raise UserError("RLBench has no saved state")
-
     def close(self) -> None:
         """Ends the simulator."""
         if self._simulator is not None:

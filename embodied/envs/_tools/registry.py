@@ -51,9 +51,9 @@ def suites() -> dict[str, Suite]:
             entries[info.name] = Suite(
                 info.name,
                 module.Options,
-                module.tasks,
+                getattr(module, "tasks", tuple),
                 module.make,
-                getattr(module, "installed", module.tasks),
+                getattr(module, "installed", getattr(module, "tasks", tuple)),
                 (module.__doc__ or "").partition("\n")[0],
                 getattr(module, "note", lambda options: ""),
                 getattr(module, "PACKAGE", ""),

@@ -70,9 +70,6 @@ class Saved:
         for key in self._STATE:
             setattr(self, f"_{key}", state[key])
 
-    def close(self) -> None:
-        """Has nothing to free."""
-
 
 def plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Returns those attributes of an object that `pack` can encode, generators left out.
