@@ -17,7 +17,9 @@ SUITES = {
     "natural_cartpole_swingup": (
         "dm_control", ("--env.natural.size", "16", "--env.natural.repeat", "20"),
     ),
-    "metaworld_lever_pull": ("metaworld", ("--env.metaworld.size", "16")),
+    "metaworld_lever_pull": (
+        "metaworld", ("--env.metaworld.size", "16", "--env.metaworld.repeat", "25"),
+    ),
 }  # fmt: skip
 FEW = (
     "--run.eval_eps",
