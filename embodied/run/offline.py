@@ -12,7 +12,7 @@ from embodied.checkpoint.manifest import Saved
 from embodied.core.errors import UserError
 from embodied.core.learner import Arrays
 from embodied.records.progress import say
-from embodied.run.config import updates_due
+from embodied.run.config import RunConfig, updates_due
 from embodied.run.member import Member
 from embodied.run.member_state import MemberState
 from embodied.run.setup import Setup
@@ -41,10 +41,7 @@ class Recorded:
         Raises:
           UserError: when there is no replay, or one of another number of environments.
         """
-        given = Path(setup.run.offline)
-        place = given.parent if given.name == "replay" else given
-        if not (place / "checkpoints").is_dir():
-            raise UserError(f"run.offline: {given} is no run folder with a checkpoint and a replay")
+        place = place_of(setup.run)
         checkpoints = Checkpoints(place, [place])
         found = checkpoints.take(lambda saved: cls._take(setup, saved), say)
         if found is None:
@@ -92,6 +89,19 @@ class Recorded:
             f"offline: {members[0].replay.size:,} steps of {folder}, {updates:,} updates; an agent "
             "step stands for the updates that an online run makes in it"
         )
+
+
+def place_of(run: RunConfig) -> Path:
+    """Returns the run folder that `run.offline` names.
+
+    Raises:
+      UserError: when it is none.
+    """
+    given = Path(run.offline)
+    place = given.parent if given.name == "replay" else given
+    if not (place / "checkpoints").is_dir():
+        raise UserError(f"run.offline: {given} is no run folder with a checkpoint and a replay")
+    return place
 
 
 def total_updates(setup: Setup) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from embodied.checkpoint.checkpoints import Checkpoints
 from embodied.checkpoint.files import write_atomic
 from embodied.checkpoint.lock import Lock
 from embodied.core.errors import UserError
@@ -13,6 +14,7 @@ from embodied.core.learner import Learner
 from embodied.records.progress import say
 from embodied.run.config import RunConfig
 from embodied.run.loop import Loop
+from embodied.run.offline import place_of
 from embodied.run.setup import MakeEnv, Setup, check_capacity
 from embodied.run.signals import StopFlag
 from embodied.run.state import RunState
@@ -65,8 +67,12 @@ def train_eval(
     root = root or (logdirs[0] if len(logdirs) == 1 else logdirs[0].parent)
     if logdirs != [root] and any(folder.parent != root for folder in logdirs):
         raise UserError(f"the folders of a population must lie in one folder, got {logdirs}")
-    if not run.offline and not all((folder / CONFIG).exists() for folder in logdirs):
-        check_capacity(run, batch_length)  # Before a folder is anybody's.
+    # What cannot be is said before a folder is anybody's.
+    if run.offline:
+        if not Checkpoints(root, logdirs).names():
+            place_of(run)
+    elif not all((folder / CONFIG).exists() for folder in logdirs):
+        check_capacity(run, batch_length)
     texts = list(zip(logdirs, configs))
     with StopFlag() as stop:
         setup = Setup(

@@ -98,6 +98,7 @@ def test_a_loss_that_is_not_finite_stops_it(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="none is no run folder with a checkpoint"):
         offline(tmp_path / "run", tmp_path / "none")
+    assert not (tmp_path / "run").exists()
     train(tmp_path / "source")
     with pytest.raises(UserError, match=r"in 2 environments .* give --run\.envs 2"):
         offline(tmp_path / "run", tmp_path / "source", envs=1)
