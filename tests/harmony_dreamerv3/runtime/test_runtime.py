@@ -177,7 +177,7 @@ def test_reports_are_pictures_and_finite_numbers(runtime: Runtime) -> None:
     batch = tiny.make_batch(runtime.agent, size=7, length=8)
     (report,) = runtime.report([batch], (9,))
     video = report["openloop/image/video"]
-    assert video.shape == (8, 3 * 8, openloop.ROWS * 8, 3)
+    assert video.shape == (8, 3 * 8, openloop.STRIP + openloop.ROWS * 8, 3)
     assert video.dtype == np.uint8
     truth = batch["image"][0, 0, 3:5, 3:5]
     np.testing.assert_allclose(video[0, 3:5, 3:5].astype(int), truth.astype(int), atol=1)
