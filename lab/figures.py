@@ -170,8 +170,9 @@ def training(result: Record, updates: Sequence[Record]) -> Figure:
 
 def _observation(line: Record) -> float:
     """Sum of the losses of all observations."""
-    others = ("loss/model", "loss/reward", "loss/cont", "loss/dyn", "loss/rep")
-    return sum(v for k, v in line.items() if k.startswith("loss/") and k not in others)
+    others = ("model", "reward", "cont", "discount", "dyn", "rep")
+    names = {f"loss/{name}" for name in others}
+    return sum(v for k, v in line.items() if k.startswith("loss/") and k not in names)
 
 
 # As every method has them: tasks of the same name weigh their losses differently.
@@ -179,7 +180,8 @@ LOSSES: dict[str, Callable[[Record], float | None]] = {
     "Observation loss": _observation,
     "Reward loss": lambda line: line["loss/reward"],
     "Dynamics loss (KL)": lambda line: line["loss/dyn"],
-    "Continue loss": lambda line: line["loss/cont"],
+    # DreamerV2 predicts a discount, or nothing of the kind.
+    "Continue loss": lambda line: line.get("loss/cont", line.get("loss/discount")),
 }
 
 

@@ -32,6 +32,18 @@ def test_training_shows_raw_losses_and_the_distance_of_sigma(make_records):
     assert titles == list(figures.LOSSES)
 
 
+@pytest.mark.parametrize("name", ["loss/discount", None])
+def test_training_of_models_without_a_continue_loss(make_records, name):
+    """DreamerV2 predicts a discount, or nothing of the kind."""
+    result, updates, _ = files.read(make_records())
+    values = [line.pop("loss/cont") for line in updates]
+    for line, value in zip(updates, values):
+        line.update({name: value} if name else {})
+    drawn = {axes.get_title(): axes for axes in figures.training(result, updates).axes}
+    assert bool(drawn["Continue loss"].lines) == bool(name)
+    assert drawn["Observation loss"].lines[0].get_ydata()[0] == 300
+
+
 def test_figures_need_no_jax(make_records):
     folder = make_records()
     code = (
