@@ -5,8 +5,6 @@ Arrays of a trajectory are time-major: `[H + 1, N, ...]` for states 0..H from N 
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 import chex
@@ -67,34 +65,22 @@ def lambda_return(
     return returns
 
 
-@dataclasses.dataclass(frozen=True)
 class Behavior:
-    """Actor and critic heads and their losses.
+    """Actor and critic heads and their losses."""
 
-    Attributes:
-      config: the agent's configuration.
-      parts: spaces of the action's parts, mostly one (`Space.choices`), together A wide.
-      dtype: dtype of the computation.
-    """
+    def __init__(self, config: AgentConfig, parts: tuple[Space, ...], dtype: Any) -> None:
+        """Makes the heads.
 
-    config: AgentConfig
-    parts: tuple[Space, ...]
-    dtype: Any
-
-    @property
-    def discrete(self) -> bool:
-        """Whether any part is one-hot: all then learn by REINFORCE, else through the model."""
-        return any(part.discrete for part in self.parts)
-
-    @functools.cached_property
-    def actor(self) -> Actor:
-        """The policy head."""
-        return Actor(self.config.actor, self.parts, self.dtype)
-
-    @functools.cached_property
-    def critic(self) -> Head:
-        """The value head: two-hot over symlog bins."""
-        return Head(self.config.critic, self.config.critic.bins, self.dtype)
+        Args:
+          config: the agent's configuration.
+          parts: spaces of the action's parts, mostly one (`Space.choices`), together A wide.
+          dtype: dtype of the computation.
+        """
+        self.config, self.parts = config, parts
+        # If any part is one-hot, all learn by REINFORCE, else through the model.
+        self.discrete = any(part.discrete for part in parts)
+        self.actor = Actor(config.actor, parts, dtype)
+        self.critic = Head(config.critic, config.critic.bins, dtype)  # Two-hot over symlog bins.
 
     @property
     def discount(self) -> float:

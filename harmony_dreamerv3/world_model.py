@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import math
 import re
 from collections.abc import Mapping
@@ -17,30 +15,23 @@ from embodied.core.errors import UserError
 from embodied.core.space import Space
 from harmony_dreamerv3.config.dreamerv3 import AgentConfig, CoderConfig
 from harmony_dreamerv3.nets import decoder as dec
+from harmony_dreamerv3.nets import distributions as dist
 from harmony_dreamerv3.nets import rssm
-from harmony_dreamerv3.nets.distributions import (
-    binary_log_prob,
-    categorical_entropy,
-    categorical_kl,
-    twohot_loss,
-    twohot_mean,
-)
 from harmony_dreamerv3.nets.encoder import Encoder
 from harmony_dreamerv3.nets.heads import Head
-from harmony_dreamerv3.nets.layers import full, run
+from harmony_dreamerv3.nets.layers import full, full_dtype, run
 from harmony_dreamerv3.nets.rssm import RSSM, Policy, State
 
 Array = jax.Array
 Params = dict[str, Any]
 Batch = Mapping[str, Array]
+Shapes = dict[str, tuple[int, ...]]
 sg = jax.lax.stop_gradient
 
 STANDARD = ("reward", "is_first", "is_last", "is_terminal")
 
 
-def observed_keys(
-    spaces: Mapping[str, Space], config: CoderConfig
-) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+def observed_keys(spaces: Mapping[str, Space], config: CoderConfig) -> tuple[Shapes, Shapes]:
     """Picks the image and vector keys that a coder sees.
 
     Args:
@@ -52,7 +43,7 @@ def observed_keys(
       space. Scalars and the standard keys are never among them.
     """
     shapes = {k: v.shape for k, v in spaces.items() if k not in STANDARD and k[:4] != "log_"}
-    images: dict[str, tuple[int, ...]] = {}
+    images: Shapes = {}
     images |= {k: s for k, s in shapes.items() if len(s) == 3 and re.match(config.cnn_keys, k)}
     vectors = {k: s for k, s in shapes.items() if len(s) in (1, 2) and re.match(config.mlp_keys, k)}
     return images, vectors
@@ -80,63 +71,36 @@ def check_keys(spaces: Mapping[str, Space], config: AgentConfig) -> None:
             raise UserError(f"{side}: images of several sizes: {images}")
 
 
-@dataclasses.dataclass(frozen=True)
 class WorldModel:
     """Encoder, recurrent state-space model, decoder, reward head, continue head.
 
     Attributes:
-      config: settings of the agent.
-      spaces: observation space.
-      actions: size A of the action vector.
-      dtype: dtype of the computation.
+      images: shapes of the images that are reconstructed.
+      vectors: likewise of vectors.
+      encoder, rssm, decoder, reward, cont: the modules.
     """
 
-    config: AgentConfig
-    spaces: Mapping[str, Space]
-    actions: int
-    dtype: Any
+    def __init__(
+        self, config: AgentConfig, spaces: Mapping[str, Space], actions: int, dtype: Any
+    ) -> None:
+        """Makes the modules.
 
-    @functools.cached_property
-    def images(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of the reconstructed images."""
-        return observed_keys(self.spaces, self.config.decoder)[0]
-
-    @functools.cached_property
-    def vectors(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of the reconstructed vectors."""
-        return observed_keys(self.spaces, self.config.decoder)[1]
-
-    @functools.cached_property
-    def encoder(self) -> Encoder:
-        """The encoder module."""
-        images, vectors = observed_keys(self.spaces, self.config.encoder)
-        return Encoder(tuple(images), tuple(vectors), self.config.encoder, self.dtype)
-
-    @functools.cached_property
-    def rssm(self) -> RSSM:
-        """The recurrent module."""
+        Args:
+          config: settings of the agent.
+          spaces: observation space.
+          actions: size A of the action vector.
+          dtype: dtype of the computation.
+        """
+        self.config, self.spaces, self.dtype = config, spaces, dtype
+        images, vectors = observed_keys(spaces, config.encoder)
+        self.encoder = Encoder(tuple(images), tuple(vectors), config.encoder, dtype)
         embed = jax.eval_shape(lambda: self.encoder.init_with_output(jax.random.key(0), self._obs))
-        return RSSM(self.config.rssm, embed[0].shape[-1], self.actions, self.dtype)
-
-    @functools.cached_property
-    def decoder(self) -> dec.Decoder:
-        """The decoder module."""
-        return dec.Decoder(self.images, self.vectors, self.config.decoder, self.dtype)
-
-    @functools.cached_property
-    def reward(self) -> Head:
-        """The reward head: two-hot over symlog bins."""
-        return Head(self.config.reward_head, self.config.reward_head.bins, self.dtype)
-
-    @functools.cached_property
-    def cont(self) -> Head:
-        """The continue head: the logit of not being terminal."""
-        return Head(self.config.cont_head, 1, self.dtype)
-
-    @property
-    def loss_names(self) -> tuple[str, ...]:
-        """Names of all losses, as `losses` returns them."""
-        return (*self.images, *self.vectors, "reward", "cont", "dyn", "rep")
+        self.rssm = RSSM(config.rssm, embed[0].shape[-1], actions, dtype)
+        self.images, self.vectors = observed_keys(spaces, config.decoder)
+        self.decoder = dec.Decoder(self.images, self.vectors, config.decoder, dtype)
+        # Two-hot over symlog bins, and the logit of not being terminal.
+        self.reward = Head(config.reward_head, config.reward_head.bins, dtype)
+        self.cont = Head(config.cont_head, 1, dtype)
 
     def init(self, key: Array) -> Params:
         """Draws all parameters, float32."""
@@ -210,20 +174,19 @@ class WorldModel:
         losses = {key: dec.image_loss(recon[key], batch[key]) for key in self.images}
         for key, shape in self.vectors.items():
             losses[key] = dec.vector_loss(recon[key], batch[key], len(shape))
-        losses["reward"] = twohot_loss(reward, batch["reward"])
-        losses["cont"] = -binary_log_prob(cont, 1.0 - batch["is_terminal"].astype(cont.dtype))
+        losses["reward"] = dist.twohot_loss(reward, batch["reward"])
+        losses["cont"] = -dist.binary_log_prob(cont, 1.0 - batch["is_terminal"].astype(cont.dtype))
         # One KL, two gradients: dyn moves the prior towards the posterior, rep (weighing less) the
         # posterior towards the prior. Below `free_nats` neither has a gradient.
-        dyn, rep = (
-            categorical_kl(sg(post["logit"]), prior),
-            categorical_kl(post["logit"], sg(prior)),
-        )
+        dyn = dist.categorical_kl(sg(post["logit"]), prior)
+        rep = dist.categorical_kl(post["logit"], sg(prior))
         losses["dyn"] = jnp.maximum(dyn, self.config.free_nats)
         losses["rep"] = jnp.maximum(rep, self.config.free_nats)
         chex.assert_shape(list(losses.values()), batch["is_first"].shape)
+        chex.assert_type(list(losses.values()), full_dtype(self.dtype))
         aux = {
             "post": post, "prior": prior, "embed": embed, "recon": recon,
-            "reward": twohot_mean(reward), "cont": jax.nn.sigmoid(cont),
+            "reward": dist.twohot_mean(reward), "cont": jax.nn.sigmoid(cont),
         }  # fmt: skip
         return losses, aux
 
@@ -237,11 +200,11 @@ class WorldModel:
         """Predicted reward and probability to continue, `[...]` each, of features `[..., F]`."""
         reward = run(self.reward, params["reward"], feat)
         cont = run(self.cont, params["cont"], feat)[..., 0]
-        return twohot_mean(reward), jax.nn.sigmoid(cont)
+        return dist.twohot_mean(reward), jax.nn.sigmoid(cont)
 
     def latent_metrics(self, post: State, prior: Array) -> dict[str, Array]:
         """Entropies in nats of posterior and prior, averaged."""
         return {
-            "post_entropy": categorical_entropy(post["logit"]).sum(-1).mean(),
-            "prior_entropy": categorical_entropy(prior).sum(-1).mean(),
+            "post_entropy": dist.categorical_entropy(post["logit"]).sum(-1).mean(),
+            "prior_entropy": dist.categorical_entropy(prior).sum(-1).mean(),
         }

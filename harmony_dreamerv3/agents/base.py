@@ -7,15 +7,20 @@ by side in one program.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar
+import abc
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 
+from embodied.core.env import MASK
 from embodied.core.space import Space
+from harmony_dreamerv3.config import Config
 
 Array = jax.Array
 Params = dict[str, Any]
@@ -37,36 +42,66 @@ class TrainState(flax.struct.PyTreeNode):
 State = TypeVar("State", bound=TrainState)
 
 
-class Agent(Protocol):
-    """What the runtime asks of an agent.
+@dataclasses.dataclass(frozen=True)
+class Agent(abc.ABC):
+    """What the runtime asks of an agent, and what is the same in all.
 
-    All functions are pure and work under `jax.vmap` with a leading axis of learners.
+    All methods are pure and work under `jax.vmap` with a leading axis of learners.
 
     Attributes:
-      config: the whole configuration.
+      config: the whole configuration; `config.agent` is that of the base.
       obs_space: observation space.
       act_space: `{'action': Space}`.
-      obs_keys: keys of observations that `policy` reads.
-      batch_keys: keys of windows that `train_step` and `report` read.
+      sampling: False replaces every random draw by its mode.
       stored_space: spaces of what `stored` gives, without the leading axis.
     """
 
-    config: Any
+    config: Config
     obs_space: Mapping[str, Space]
     act_space: Mapping[str, Space]
+    sampling: bool = True
+    stored_space: ClassVar[Mapping[str, Space]] = {}
+
+    @functools.cached_property
+    def dtype(self) -> Any:
+        """Dtype of the computation."""
+        return jnp.dtype(self.config.jax.precision)
+
+    @functools.cached_property
+    def param_dtype(self) -> Any:
+        """Dtype of parameters, losses and optimizer: float32, or float64 when computing so."""
+        return jnp.promote_types(self.dtype, jnp.float32)
 
     @property
-    def obs_keys(self) -> tuple[str, ...]: ...
+    def actions(self) -> int:
+        """Size A of the action vector."""
+        return self.act_space["action"].shape[0]
+
+    def noise(self, draw: Callable[..., Array], key: Array, shape: tuple[int, ...]) -> Array:
+        """What `draw` of `jax.random` gives, `[*shape]`, or zeros, at which draws are modes."""
+        dtype = self.param_dtype
+        return draw(key, shape, dtype) if self.sampling else jnp.zeros(shape, dtype)
 
     @property
-    def batch_keys(self) -> tuple[str, ...]: ...
+    @abc.abstractmethod
+    def seen_keys(self) -> tuple[str, ...]:
+        """Keys of observations that the encoder sees, and when it starts anew."""
 
     @property
-    def stored_space(self) -> Mapping[str, Space]: ...
+    def obs_keys(self) -> tuple[str, ...]:
+        """Keys of observations that `policy` reads: also what may not be done, where it is said."""
+        return tuple(dict.fromkeys((*self.seen_keys, *({MASK} & self.obs_space.keys()))))
 
+    @property
+    @abc.abstractmethod
+    def batch_keys(self) -> tuple[str, ...]:
+        """Keys of windows that `train_step` and `report` read."""
+
+    @abc.abstractmethod
     def init(self, key: Array) -> Any:
         """Draws a fresh TrainState; all draws of the run derive from `key`, `[2]` uint32."""
 
+    @abc.abstractmethod
     def train_step(self, state: Any, batch: Batch) -> tuple[Any, dict[str, Array], dict]:
         """One update.
 
@@ -79,14 +114,17 @@ class Agent(Protocol):
           trained steps; scalar metrics by name.
         """
 
+    @abc.abstractmethod
     def policy_params(self, state: Any) -> Params:
         """What acting needs of a state."""
 
+    @abc.abstractmethod
     def initial_carry(self, rows: int) -> Carry:
         """The policy's memory before the first observation, for `rows` environments."""
 
+    @abc.abstractmethod
     def policy(
-        self, params: Params, carry: Carry, obs: Mapping[str, Array], key: Array, mode: str
+        self, params: Params, carry: Carry, obs: Batch, key: Array, mode: str
     ) -> tuple[Carry, Array]:
         """Chooses actions.
 
@@ -103,8 +141,11 @@ class Agent(Protocol):
 
     def stored(self, carry: Carry) -> dict[str, Array]:
         """What the policy leaves in the replay with each step, `[N, ...]` each."""
+        del carry
+        return {}
 
-    def report(self, state: Any, batch: Batch, key: Array) -> dict[str, Array]:
+    @abc.abstractmethod
+    def report(self, state: Any, batch: Batch, key: Array) -> dict[str, Any]:
         """Heavy metrics: `.../video` uint8 `[T, H, W, C]`, `.../hist` `[K]`, scalars."""
 
 

@@ -6,19 +6,15 @@ in their place.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from embodied.core.env import MASK
-from embodied.core.space import Space
+from harmony_dreamerv3.agents import base
 from harmony_dreamerv3.agents.base import Batch
 from harmony_dreamerv3.agents.networks_v2 import Networks
-from harmony_dreamerv3.config import Config
 from harmony_dreamerv3.config.dreamerv2 import AgentConfig
 from harmony_dreamerv3.nets.prototypes import shift
 from harmony_dreamerv3.nets.rssm_v2 import State
@@ -26,41 +22,13 @@ from harmony_dreamerv3.nets.rssm_v2 import State
 Array = jax.Array
 
 
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """Configuration, spaces, networks; batches and draws.
-
-    Attributes:
-      config: the whole configuration.
-      obs_space: observation space.
-      act_space: `{'action': Space}`.
-      sampling: False replaces every random draw by its mode.
-    """
-
-    config: Config
-    obs_space: Mapping[str, Space]
-    act_space: Mapping[str, Space]
-    sampling: bool = True
+class Data(base.Agent):
+    """Networks, batches and draws."""
 
     @property
     def c(self) -> AgentConfig:
         """Settings of the agent."""
         return self.config.agent
-
-    @functools.cached_property
-    def dtype(self) -> Any:
-        """Dtype of the computation."""
-        return jnp.dtype(self.config.jax.precision)
-
-    @functools.cached_property
-    def param_dtype(self) -> Any:
-        """Dtype of parameters, losses and optimizer: float32, or float64 when computing so."""
-        return jnp.promote_types(self.dtype, jnp.float32)
-
-    @property
-    def actions(self) -> int:
-        """Size A of the action vector."""
-        return self.act_space["action"].shape[0]
 
     @functools.cached_property
     def net(self) -> Networks:
@@ -71,12 +39,6 @@ class Data:
     def seen_keys(self) -> tuple[str, ...]:
         """Keys of observations that the encoder sees, and when it starts anew."""
         return (*self.net.encoder.cnn_keys, *self.net.encoder.mlp_keys, "is_first")
-
-    @functools.cached_property
-    def obs_keys(self) -> tuple[str, ...]:
-        """Keys of observations that the policy reads."""
-        mask = (MASK,) if MASK in self.obs_space else ()
-        return tuple(dict.fromkeys((*self.seen_keys, *mask)))
 
     @functools.cached_property
     def batch_keys(self) -> tuple[str, ...]:
@@ -124,11 +86,8 @@ class Data:
 
     def latent_noise(self, key: Array, shape: tuple[int, ...]) -> Array:
         """Noise `[*shape, ...]` of latents: Gumbel or normal, zeros for modes."""
-        shape = (*shape, *self.net.rssm.latent)
-        if not self.sampling:
-            return jnp.zeros(shape, self.param_dtype)
         draw = jax.random.gumbel if self.c.rssm.classes else jax.random.normal
-        return draw(key, shape, self.param_dtype)
+        return self.noise(draw, key, (*shape, *self.net.rssm.latent))
 
     def action_noise(self, key: Array, shape: tuple[int, ...]) -> Array | None:
         """Noise `[*shape, A]` of actions, None for modes."""

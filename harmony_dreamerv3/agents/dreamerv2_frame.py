@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from embodied.core.env import MASK
-from embodied.core.space import Space
 from harmony_dreamerv3 import loss_tasks, prng
 from harmony_dreamerv3.agents import base, openloop_v2, optim_v2
 from harmony_dreamerv3.agents.base import Batch, Params
@@ -48,11 +47,8 @@ class Losses(loss_tasks.Losses):
         return self.kl_balance
 
 
-@dataclasses.dataclass(frozen=True)
 class Frame(Data):
     """The part of the agent that computes no loss; see `Data`."""
-
-    stored_space: ClassVar[Mapping[str, Space]] = {}  # the policy leaves nothing in the replay
 
     def __post_init__(self) -> None:
         """Raises UserError for wrong settings here, not while tracing."""
@@ -127,11 +123,6 @@ class Frame(Data):
         """The policy's memory before the first observation, for `rows` environments."""
         action = jnp.zeros((rows, self.actions), self.param_dtype)
         return {**self.net.rssm.zeros(rows), "action": action}
-
-    def stored(self, carry: State) -> dict[str, Array]:
-        """Nothing of the policy is stored in the replay."""
-        del carry
-        return {}
 
     def policy_params(self, state: TrainState) -> Params:
         """What acting needs of a state."""

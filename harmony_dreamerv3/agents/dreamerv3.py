@@ -23,10 +23,12 @@ from harmony_dreamerv3.agents import base
 from harmony_dreamerv3.agents.base import Batch, Params
 from harmony_dreamerv3.agents.dreamerv3_frame import Frame
 from harmony_dreamerv3.behavior import Trajectory
+from harmony_dreamerv3.nets import fast
 from harmony_dreamerv3.nets.rssm import State, features
 
 Array = jax.Array
 sg = jax.lax.stop_gradient
+MODEL = ("world_model", "balance")  # What the optimizer `model` trains.
 
 
 class TrainState(base.TrainState):
@@ -55,14 +57,10 @@ class Agent(Frame):
             "critic": self.behavior.critic.init(k_critic, feat)["params"],
         }
         params = jax.tree.map(lambda x: x.astype(self.param_dtype), params)
-        trained = {
-            "model": self.model_params(params),
-            "actor": params["actor"],
-            "critic": params["critic"],
-        }
+        trained = {**params, "model": {name: params[name] for name in MODEL}}
         return TrainState(
             params=params,
-            opt={name: self.optimizers[name].init(part) for name, part in trained.items()},
+            opt={name: chain.init(trained[name]) for name, chain in self.optimizers.items()},
             balance=balance,
             updates=jnp.zeros((), jnp.int32),
             key=key,
@@ -82,16 +80,14 @@ class Agent(Frame):
         rows = len(carry["deter"])
         chex.assert_shape(obs["is_first"], (rows,))
         window = {k: v[:, None] for k, v in obs.items()}  # Windows of one step, [N, 1, ...].
-        latent = {k: carry[k] for k in ("deter", "stoch")}
-        post, _, _ = self.wm.observe(
-            params["world_model"], window, carry["action"][:, None],
-            self.latent_noise(k_latent, (rows, 1)), latent,
-        )  # fmt: skip
-        latent = {k: post[k][:, 0] for k in latent}
+        noise, prev_action = self.latent_noise(k_latent, (rows, 1)), carry["action"][:, None]
+        post, _, _ = self.wm.observe(params["world_model"], window, prev_action, noise, carry)
+        latent = {k: post[k][:, 0] for k in ("deter", "stoch")}
         noise = self.action_noise(k_action, (rows,))
         # Imagination knows no mask: only here what is impossible is kept from being chosen.
         action = self.behavior.sample(params["actor"], features(latent), noise, obs.get(MASK))
         chex.assert_shape(action, (rows, self.actions))
+        chex.assert_type(action, self.param_dtype)
         return {**latent, "action": action}, action
 
     # Learning
@@ -128,7 +124,7 @@ class Agent(Frame):
         lead = batch["is_first"].shape
         chex.assert_tree_shape_prefix({k: batch[k] for k in self.batch_keys}, lead)
         chex.assert_shape(batch["action"], (*lead, self.actions))
-        noise, params = self.latent_noise(key, lead), self.model_params(state.params)
+        noise, params = self.latent_noise(key, lead), {k: state.params[k] for k in MODEL}
         grad = jax.value_and_grad(self.model_loss, has_aux=True)
         (loss, aux), grads = grad(params, state, batch, noise)
         means = {name: x.mean() for name, x in aux["losses"].items()}
@@ -232,7 +228,7 @@ class Agent(Frame):
         k_action, k_latent = jax.random.split(key)
         # One-hot actions learn by REINFORCE, which needs no gradient through the rollout. That of
         # continuous actions is the gradient of the return through the world model.
-        actor = sg(actor) if self.behavior.discrete else actor
+        actor = fast.cast(sg(actor), self.dtype) if self.behavior.discrete else actor
         states, action = self.wm.imagine(
             world_model, start,
             lambda state, noise: self.behavior.sample(actor, features(state), noise),

@@ -47,7 +47,7 @@ def dream(
     c, rows = agent.config.agent.rssm, len(start["deter"])
     k_action, k_latent = jax.random.split(key)
     noise = jax.random.gumbel(k_latent, (steps, rows, c.stoch, c.classes))
-    draws = agent.behavior.noise(k_action, (steps + 1, rows), agent.param_dtype)
+    draws = agent.action_noise(k_action, (steps + 1, rows))
 
     def act(latent: Latents, eps: Array) -> Array:
         return agent.behavior.sample(params["actor"], features(latent), eps)

@@ -5,9 +5,8 @@ docs/balance.md for an example.
 """
 
 from harmony_dreamerv3.balance.balancer import Balancer, Terms, assemble, weighted
-from harmony_dreamerv3.balance.errors import BalanceError
 from harmony_dreamerv3.balance.methods import METHODS, find, make
-from harmony_dreamerv3.balance.tasks import Task, check_tasks
+from harmony_dreamerv3.balance.tasks import BalanceError, Task, check_tasks
 
 __all__ = [
     "METHODS", "BalanceError", "Balancer", "Task", "Terms", "assemble", "check_tasks", "find",

@@ -70,10 +70,9 @@ def assemble(
 
     Args:
       tasks: all tasks; the fixed ones are added here, so no method needs to know of them.
-      init: () -> (params, state).
+      init, needs_task_grads: see Balancer.
       terms: (params, state, {task: loss}) -> Terms.
       update: (state, losses float32 [K], task_grads) -> state; None: the state never changes.
-      needs_task_grads: see Balancer.
     """
     free = free_names(tasks)
 
@@ -87,10 +86,9 @@ def assemble(
         for name, value in values.items():
             fixed = tasks[name].fixed
             weight = weights[name] if fixed is None else jnp.asarray(fixed, value.dtype)
-            weighted = weight * value
-            total = total + weighted
-            metrics |= {f"loss/{name}": value, f"weight/{name}": weight}
-            metrics |= {f"weighted/{name}": weighted}
+            share = weight * value
+            total = total + share
+            metrics |= {f"loss/{name}": value, f"weight/{name}": weight, f"weighted/{name}": share}
         return total, metrics
 
     def advance(state: State, losses: Losses, task_grads: Any = None) -> State:
@@ -113,10 +111,8 @@ def weighted(
     """Builds a Balancer whose weights are `state['weight']`, float32 [K].
 
     Args:
-      tasks: all tasks.
-      state: the first state; `weight` is put there for the K tasks that are not fixed.
-      update: see `assemble`.
-      needs_task_grads: see Balancer.
+      tasks, update, needs_task_grads: see `assemble`.
+      state: the first state, with `weight` of the K tasks that are not fixed.
       metrics: names of scalars in the state that `apply` reports.
     """
     free = free_names(tasks)

@@ -1,7 +1,8 @@
 """Weights learned by gradient descent: the harmonizers of HarmonyDream and uncertainty weighting.
 
 Each task has one trained scalar, log σ less where it started, and contributes
-L·exp(-s) + penalty(s) to the total, with s = log σ.
+L·exp(-s) + penalty(s) to the total, with s = log σ. With the option `init` `one` all σ start at 1,
+with `first_loss` at the optimum for the losses of the first `update`.
 """
 
 from __future__ import annotations
@@ -12,23 +13,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from harmony_dreamerv3.balance.balancer import (
-    Balancer,
-    Params,
-    Scalars,
-    State,
-    Terms,
-    assemble,
-    free_names,
-)
-from harmony_dreamerv3.balance.errors import BalanceError, nearest
-from harmony_dreamerv3.balance.tasks import Task, full
+from harmony_dreamerv3.balance import balancer
+from harmony_dreamerv3.balance.balancer import Balancer, Params, Scalars, State, Terms
+from harmony_dreamerv3.balance.tasks import BalanceError, Task, full, nearest
 
 # Below this, log σ* would run to -inf for a loss of zero.
 SMALLEST_LOSS = 1e-30
 SMALLEST_START = 1e-8  # A first loss of zero counts as this, as under `reciprocal`.
-
-
 INITS = ("one", "first_loss")
 
 
@@ -40,11 +31,6 @@ def harmony(tasks: Mapping[str, Task], *, init: str = "one") -> Balancer:
 
     Source: HarmonyDream (Ma et al., ICML 2024), Eq. 5 and Eq. 12-13. Tasks that are fixed give
     the ablation of App. E.4 (w_d = 1).
-
-    Args:
-      tasks: task name -> Task.
-      init: `one` starts all σ at 1; `first_loss` at the optimum for the losses of the first
-        `update`.
     """
 
     def penalty(task: Task, s: jax.Array) -> jax.Array:
@@ -62,17 +48,8 @@ def harmony_unrectified(tasks: Mapping[str, Task], *, init: str = "one") -> Bala
     """Harmonious loss before rectification: L/σ + c·log σ, with optimum σ* = L/c.
 
     Source: HarmonyDream Eq. 4, Prop. 3.1 and the ablation of App. E.3.
-
-    Args:
-      tasks: task name -> Task.
-      init: see `harmony`.
     """
-    return _learned(
-        tasks,
-        lambda task, s: task.regularizer * s,
-        lambda task, loss: jnp.log(loss) - jnp.log(task.regularizer),
-        init,
-    )
+    return _logarithmic(tasks, lambda task: task.regularizer, init)
 
 
 def uncertainty(tasks: Mapping[str, Task], *, init: str = "one") -> Balancer:
@@ -80,15 +57,16 @@ def uncertainty(tasks: Mapping[str, Task], *, init: str = "one") -> Balancer:
 
     Source: Kendall et al. (CVPR 2018), in the form of HarmonyDream App. D.2, where all pixels
     share one σ and `dims` = H·W·C.
-
-    Args:
-      tasks: task name -> Task.
-      init: see `harmony`.
     """
+    return _logarithmic(tasks, lambda task: task.dims, init)
+
+
+def _logarithmic(tasks: Mapping[str, Task], factor: Callable[[Task], float], init: str) -> Balancer:
+    """L/σ + c·log σ, with c the `factor` of a task."""
     return _learned(
         tasks,
-        lambda task, s: task.dims * s,
-        lambda task, loss: jnp.log(loss) - jnp.log(task.dims),
+        lambda task, s: factor(task) * s,
+        lambda task, loss: jnp.log(loss) - jnp.log(factor(task)),
         init,
     )
 
@@ -104,7 +82,7 @@ def _learned(
             f"The init of learned weights is one of {', '.join(INITS)}, not {init!r}"
             f"{nearest(init, INITS)}"
         )
-    free = free_names(tasks)
+    free = balancer.free_names(tasks)
     first_loss = init == "first_loss"
 
     def start() -> tuple[Params, State]:
@@ -134,4 +112,4 @@ def _learned(
             metrics[f"log_sigma_star/{name}"] = log_optimum(tasks[name], positive)
         return Terms(weights, total, metrics)
 
-    return assemble(tasks, start, terms, measure if first_loss else None)
+    return balancer.assemble(tasks, start, terms, measure if first_loss else None)

@@ -9,22 +9,22 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harmony_dreamerv3.balance.balancer import Balancer, free_names
-from harmony_dreamerv3.balance.errors import BalanceError, nearest
 from harmony_dreamerv3.balance.learned import harmony, harmony_unrectified, uncertainty
 from harmony_dreamerv3.balance.nash import nashmtl
 from harmony_dreamerv3.balance.ratios import dwa, fixed, reciprocal
-from harmony_dreamerv3.balance.tasks import Task, check_number, loss_owners
+from harmony_dreamerv3.balance.tasks import (
+    BalanceError,
+    Task,
+    check_number,
+    loss_owners,
+    nearest,
+)
 
 Method = Callable[..., Balancer]  # (tasks, **options) -> Balancer
 
 METHODS: dict[str, Method] = {
-    "fixed": fixed,
-    "harmony": harmony,
-    "harmony_unrectified": harmony_unrectified,
-    "uncertainty": uncertainty,
-    "dwa": dwa,
-    "nashmtl": nashmtl,
-    "reciprocal": reciprocal,
+    method.__name__: method
+    for method in (fixed, harmony, harmony_unrectified, uncertainty, dwa, nashmtl, reciprocal)
 }
 
 
@@ -56,14 +56,7 @@ def make(method: str, tasks: Mapping[str, Task], **options: Any) -> Balancer:
 
 
 def find(method: str) -> Method:
-    """Returns the function that builds a method's balancer.
-
-    Args:
-      method: see `make`.
-
-    Raises:
-      BalanceError: when there is none of that name, or it cannot be imported.
-    """
+    """Returns the function that builds a method's balancer; `make` says what a method is."""
     if method in METHODS:
         return METHODS[method]
     module_name, colon, name = method.partition(":")
@@ -91,11 +84,8 @@ def check_options(method: str, options: Mapping[str, Any]) -> None:
     """Raises BalanceError for an option that a method lacks, or no number where it takes one."""
     function = find(method)
     parameters = _foreign(method, lambda: inspect.signature(function)).parameters
-    defaults = {
-        key: parameter.default
-        for key, parameter in parameters.items()
-        if parameter.default is not inspect.Parameter.empty
-    }
+    empty = inspect.Parameter.empty
+    defaults = {key: p.default for key, p in parameters.items() if p.default is not empty}
     for option, value in options.items():
         if option not in defaults:
             raise BalanceError(

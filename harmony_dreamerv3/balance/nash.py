@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from harmony_dreamerv3.balance.balancer import Balancer, State, free_names, weighted
-from harmony_dreamerv3.balance.errors import BalanceError, nearest
-from harmony_dreamerv3.balance.tasks import Task
+from harmony_dreamerv3.balance.tasks import BalanceError, Task, nearest
 
 NORMALIZATIONS = ("frobenius", "none")
 ACCEPTED_RESIDUAL = 1e-4
@@ -36,7 +35,7 @@ def nashmtl(
     left to the optimizer.
 
     Args:
-      tasks: task name -> Task.
+      tasks: by name.
       interval: updates from one solution to the next, at least 1.
       normalization: "frobenius" solves for GᵀG / ‖GᵀG‖ as the authors' code does, so that a
         common factor of all gradients has no effect; "none" solves for GᵀG.

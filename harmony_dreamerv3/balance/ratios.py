@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from harmony_dreamerv3.balance.balancer import Balancer, State, free_names, weighted
-from harmony_dreamerv3.balance.errors import BalanceError, nearest
-from harmony_dreamerv3.balance.tasks import Task, check_number
+from harmony_dreamerv3.balance.tasks import BalanceError, Task, check_number, nearest
 
 # What softmax sees: beyond this it is as good as infinite, which softmax would turn into NaN.
 LARGEST_RATIO = 1e30
@@ -20,10 +19,7 @@ def fixed(tasks: Mapping[str, Task], *, weights: Mapping[str, float] | None = No
     """Constant weights: the sum of w_i·L_i.
 
     Source: HarmonyDream Eq. 3; Sec. 2.3 and App. E.5 tune w_r in {1, 10, 100} and w_o in {0, 1}.
-
-    Args:
-      tasks: task name -> Task.
-      weights: task name -> weight; 1 for a task that is not named.
+    A task that is not among the `weights` has 1.
     """
     free = free_names(tasks)
     weights = dict(weights or {})
@@ -43,11 +39,8 @@ def fixed(tasks: Mapping[str, Task], *, weights: Mapping[str, float] | None = No
 def reciprocal(tasks: Mapping[str, Task], *, floor: float = 1e-8) -> Balancer:
     """The reciprocal of the current loss: w_i = sg(1 / L_i).
 
-    Source: HarmonyDream Sec. 3, the "straightforward but suboptimal way".
-
-    Args:
-      tasks: task name -> Task.
-      floor: losses below this count as this, so that the weight of a zero loss is finite.
+    Source: HarmonyDream Sec. 3, the "straightforward but suboptimal way". Losses below `floor`
+    count as `floor`, so that the weight of a zero loss is finite.
     """
     _check(floor > 0, f"the floor of reciprocal must be above 0, not {floor}")
 
@@ -66,7 +59,7 @@ def dwa(tasks: Mapping[str, Task], *, temperature: float = 2.0, window: int = 10
     Source: Liu et al. (CVPR 2019), Eq. 6, with windows of updates in the place of epochs.
 
     Args:
-      tasks: task name -> Task.
+      tasks: by name.
       temperature: above 0; larger is more even.
       window: updates over which a loss is averaged, at least 1.
     """

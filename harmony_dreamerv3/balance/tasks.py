@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import sys
 from collections.abc import Iterable, Mapping
 
 import jax
 import jax.numpy as jnp
 
-from harmony_dreamerv3.balance.errors import BalanceError, nearest
+
+class BalanceError(ValueError):
+    """A wrong method, option or task; the message says what was expected, and what came."""
+
+
+def nearest(name: str, options: Iterable[str]) -> str:
+    """Returns `; did you mean 'x'?` for the closest option, or the empty string."""
+    close = difflib.get_close_matches(str(name), list(options), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,17 +64,8 @@ class Task:
 
 
 def check_tasks(tasks: Mapping[str, Task], loss_names: Iterable[str]) -> None:
-    """Checks that the tasks are a partition of the losses.
-
-    Args:
-      tasks: task name -> Task.
-      loss_names: the losses that exist.
-
-    Raises:
-      BalanceError: on a loss that does not exist, one in two tasks, or one in no task.
-    """
-    loss_names = list(loss_names)
-    owner = loss_owners(tasks)
+    """Raises BalanceError unless the tasks are a partition of the losses."""
+    loss_names, owner = list(loss_names), loss_owners(tasks)
     for name, task in owner.items():
         if name not in loss_names:
             raise BalanceError(
@@ -98,16 +98,16 @@ def task_losses(tasks: Mapping[str, Task], losses: Mapping[str, jax.Array]) -> d
     """Reduces losses to one scalar for each task.
 
     Args:
-      tasks: task name -> Task.
+      tasks: by name.
       losses: loss name -> array of any shape and float dtype, such as [B, T].
 
     Returns:
-      Task name -> scalar: the weighted sum of the means. The mean runs in at least float32
-      whatever the dtype of the loss, since bfloat16 sums stop growing at 256 terms; it divides
-      before it sums, since the sum of losses that are finite may not be.
+      Task name -> scalar: the weighted sum of the means.
     """
     check_tasks(tasks, losses)
+    # In at least float32 whatever the dtype of the loss: bfloat16 sums stop growing at 256 terms.
     arrays = {k: full(jnp.asarray(v)) for k, v in losses.items()}
+    # Divided before they are summed: the sum of losses that are finite may not be.
     means = {k: jnp.sum(v / v.size) for k, v in arrays.items()}
     return {
         name: sum((weight * means[k] for k, weight in task.losses.items()), jnp.float32(0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -39,21 +41,27 @@ def unimix(logits: Array, mix: float) -> Array:
     return jnp.log(probs)
 
 
-def onehot_draw(logits: Array, noise: Array) -> Array:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def onehot_draw(
+    logits: Array, noise: Array, probs: Callable[[Array], Array] = jax.nn.softmax
+) -> Array:
     """One-hot draw by the Gumbel trick, with straight-through gradients.
 
     Args:
-      logits: normalised log-probabilities `[..., C]`.
+      logits: log-probabilities `[..., C]`.
       noise: Gumbel noise `[..., C]`; zeros give the mode.
+      probs: probabilities of logits; `jnp.exp` where these are normalised.
 
     Returns:
       One-hot `[..., C]` whose gradient is that of the probabilities.
     """
-    index = jnp.argmax(jax.lax.stop_gradient(logits) + noise, -1)
-    onehot = jax.nn.one_hot(index, logits.shape[-1], dtype=logits.dtype)
-    probs = jax.nn.softmax(logits, -1)
-    # Parentheses keep the value exactly one-hot.
-    return onehot + (probs - jax.lax.stop_gradient(probs))
+    return jax.nn.one_hot(jnp.argmax(logits + noise, -1), logits.shape[-1], dtype=logits.dtype)
+
+
+@onehot_draw.defjvp
+def _straight_through(probs: Any, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    # Written as a sum with probabilities less themselves, these would be computed for every draw.
+    return onehot_draw(*primals, probs), jax.jvp(probs, primals[:1], tangents[:1])[1]
 
 
 def categorical_kl(p_logits: Array, q_logits: Array) -> Array:

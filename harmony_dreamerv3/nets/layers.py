@@ -56,12 +56,12 @@ def run(module: nn.Module, params: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def full(x: Array) -> Array:
-    """Returns `x` in float32, or in float64 where it is that already."""
+    """Returns `x` in full precision: float32, or float64 where it has that already."""
     return x.astype(full_dtype(x.dtype))
 
 
 def full_dtype(dtype: Any) -> Any:
-    """Full precision of a computation: float32, or float64 where it has that already."""
+    """The dtype that `full` gives to an array of `dtype`."""
     return jnp.float64 if dtype == jnp.float64 else jnp.float32
 
 
@@ -133,13 +133,7 @@ class Dense(nn.Module):
 
 
 class MLP(nn.Module):
-    """A stack of `Dense` layers named h0, h1, ...
-
-    Attributes:
-      layers: how many.
-      units: width of each.
-      dtype: dtype of the computation.
-    """
+    """A stack of as many `Dense` layers, each `units` wide, named h0, h1, ..."""
 
     layers: int
     units: int

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -73,7 +74,7 @@ class RSSM(nn.Module):
           action: `[..., A]`, or its share of `img_in` as `project_action` gives it.
         """
         deter, stoch = state["deter"], state["stoch"]
-        action = self.project_action(action) if isinstance(action, Array) else action
+        action = bounded(action) if isinstance(action, Array) else action
         x = self.img_in(stoch.reshape(*stoch.shape[:-2], -1), action)
         # A GRU whose three gates come from one product under one layer norm.
         reset, cand, update = jnp.split(self.gru(deter, x), 3, -1)
@@ -82,10 +83,8 @@ class RSSM(nn.Module):
         return update * cand + (1.0 - update) * deter
 
     def project_action(self, action: Array) -> Array | fast.Projected:
-        """The share of an action `[..., A]` in `img_in`, scaled into [-1, 1] elementwise."""
-        action = full(action)
-        action = action / jax.lax.stop_gradient(jnp.maximum(1.0, jnp.abs(action)))
-        return self.img_in.project(1, action)
+        """The share of an action `[..., A]` in `img_in`."""
+        return self.img_in.project(1, bounded(action))
 
     def project_embed(self, embed: Array) -> Array | fast.Projected:
         """The share of an embedding `[..., E]` in `obs_out`."""
@@ -108,15 +107,16 @@ class RSSM(nn.Module):
         }
         deter = self.recur(state, x["action"])
         logit = self.posterior(deter, x["embed"])
-        stoch = onehot_draw(logit, x["noise"]).astype(self.dtype)
-        return {"deter": deter, "stoch": stoch}, logit
+        return {"deter": deter, "stoch": self._draw(logit, x["noise"])}, logit
 
     def imagine_step(self, state: State, action: Array, noise: Array) -> State:
         """The next state, its latent drawn from the prior."""
         deter = self.recur(state, action)
         logit = self.prior(deter)
-        stoch = onehot_draw(logit, noise).astype(self.dtype)
-        return {"deter": deter, "stoch": stoch, "logit": logit}
+        return {"deter": deter, "stoch": self._draw(logit, noise), "logit": logit}
+
+    def _draw(self, logit: Array, noise: Array) -> Array:
+        return onehot_draw(logit, noise, jnp.exp).astype(self.dtype)
 
     def _logit(self, logit: Array) -> Array:
         c = self.config
@@ -146,6 +146,8 @@ def observe(
     Returns:
       Posterior states `[B, T, ...]` and prior logits `[B, T, S, C]`.
     """
+    chex.assert_equal_shape_prefix([embed, prev_action, is_first, noise], 2)
+    chex.assert_type(is_first, bool)
     variables = fast.prepared(rssm, params, rssm.dtype)
     bound = rssm.bind(variables)
     initial = bound.initial()
@@ -191,6 +193,7 @@ def imagine(
       States `[H + 1, N, ...]`, the first being `start`, and the actions taken in them,
       `[H + 1, N, A]`.
     """
+    chex.assert_equal_shape_prefix([action_noise[1:], noise], 2)
     variables = fast.prepared(rssm, params, rssm.dtype)
 
     def step(state: State, x: tuple[Array, Array]) -> tuple[State, tuple[State, Array]]:
@@ -202,6 +205,12 @@ def imagine(
     last, (states, action) = jax.lax.scan(step, start, (action_noise[:-1], noise))
     states = jax.tree.map(lambda xs, x: jnp.concatenate([xs, x[None]]), states, last)
     return states, jnp.concatenate([action, policy(last, action_noise[-1])[None]])
+
+
+def bounded(action: Array) -> Array:
+    """An action `[..., A]` scaled into [-1, 1] elementwise."""
+    action = full(action)
+    return action / jax.lax.stop_gradient(jnp.maximum(1.0, jnp.abs(action)))
 
 
 def features(state: State) -> Array:

@@ -161,4 +161,4 @@ def test_keys_and_sizes_that_cannot_be():
     with pytest.raises(UserError, match=r"24x24.*minres"):
         tiny.make_agent(tiny.spaces(image=24))
     agent = tiny.make_agent({**tiny.spaces(image=16), "log_x": tiny.spaces(vectors={"a": 2})["a"]})
-    assert agent.wm.loss_names == ("image", "reward", "cont", "dyn", "rep")
+    assert (*agent.wm.images, *agent.wm.vectors) == ("image",)

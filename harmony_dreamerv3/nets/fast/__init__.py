@@ -10,13 +10,14 @@ from harmony_dreamerv3.nets.fast.blocks import block_product, block_project
 from harmony_dreamerv3.nets.fast.conv import downsample, upsample
 from harmony_dreamerv3.nets.fast.loop import scan
 from harmony_dreamerv3.nets.fast.norm import normalize
-from harmony_dreamerv3.nets.fast.pieces import Projected, prepared, product, project
+from harmony_dreamerv3.nets.fast.pieces import Projected, cast, prepared, product, project
 from harmony_dreamerv3.nets.fast.switch import plain
 
 __all__ = [
     "Projected",
     "block_product",
     "block_project",
+    "cast",
     "downsample",
     "normalize",
     "plain",

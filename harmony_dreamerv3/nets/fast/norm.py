@@ -56,7 +56,10 @@ def _forward(x: Array) -> tuple[Array, Any]:
 
 def _backward(saved: Any, dy: Array) -> tuple[Array]:
     y, scale = saved
-    return (scale * (dy - _mean(dy) - y * _mean(dy * y)),)
+    # Both means are subtracted together: XLA gives a difference from the mean a GPU kernel of its
+    # own, and the other mean another.
+    constant, along = (scale * _mean(x) for x in (dy, dy * y))
+    return (scale * dy - (constant + y * along),)
 
 
 _fast.defvjp(_forward, _backward)

@@ -28,14 +28,9 @@ class Projected(NamedTuple):
 
 
 def project(layer: nn.Module, kernel: Array, sizes: Sequence[int], index: int, x: Array) -> Any:
-    """Multiplies one piece of an input ahead of `product`; the plain twin leaves it as it is.
+    """Multiplies piece `index`, `x` `[..., sizes[index]]`, ahead of `product`.
 
-    Args:
-      layer: to which the kernel belongs.
-      kernel: of the whole input, `[sum(sizes), O]`.
-      sizes: of all pieces.
-      index: which piece.
-      x: the piece, `[..., sizes[index]]`.
+    The other arguments are those of `product`. The plain twin leaves the piece as it is.
     """
     return x if is_plain() else Projected(x @ _rows(layer, kernel, sizes)[index])
 
@@ -52,11 +47,19 @@ def product(layer: nn.Module, kernel: Array, sizes: Sequence[int], pieces: Seque
     Returns:
       `concatenate(pieces, -1) @ kernel`, `[..., O]`.
     """
-    if is_plain() or len(pieces) == 1:
+    known = any(isinstance(x, Projected) for x in pieces)
+    if not (known or layer.is_mutable_collection("rows")):
         return jnp.concatenate(pieces, -1) @ kernel
     rows = _rows(layer, kernel, sizes)
     shares = [x.y if isinstance(x, Projected) else x @ rows[i] for i, x in enumerate(pieces)]
     return sum(shares[1:], shares[0])
+
+
+def cast(params: Any, dtype: Any) -> Any:
+    """Parameters whose kernels have the dtype of products, ahead of a loop; norms stay."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, x: x.astype(dtype) if path[-1].key == "kernel" else x, params
+    )
 
 
 def prepared(module: nn.Module, params: Any, dtype: Any) -> Variables:
@@ -67,11 +70,7 @@ def prepared(module: nn.Module, params: Any, dtype: Any) -> Variables:
       params: its parameters.
       dtype: of its products.
     """
-
-    def cast(path: Any, x: Array) -> Array:
-        return x.astype(dtype) if path[-1].key == "kernel" else x
-
-    variables = {"params": jax.tree_util.tree_map_with_path(cast, params)}
+    variables = {"params": cast(params, dtype)}
     if is_plain():
         return variables
     return {**variables, **module.apply(variables, mutable=["rows"])[1]}

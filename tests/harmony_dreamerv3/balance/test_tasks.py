@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from harmony_dreamerv3.balance import METHODS, BalanceError, Task, check_tasks, make
+from harmony_dreamerv3.balance.tasks import nearest
 
 TASKS = {
     "reward": Task({"reward": 1.0}),
@@ -123,3 +124,13 @@ def test_the_mean_of_large_losses_is_their_mean(dtype):
     total, metrics = balancer.apply(params, balancer.init()[1], losses)
     assert float(metrics["loss/a"]) == pytest.approx(1e36, rel=1e-2)
     assert float(total) == pytest.approx(1e36 * np.exp(-80) + 80, rel=1e-2)
+
+
+def test_the_nearest_name_is_asked_for():
+    assert nearest("harmny", ["dwa", "harmony"]) == "; did you mean 'harmony'?"
+    assert nearest("xyz", ["dwa", "harmony"]) == ""
+
+
+def test_it_is_an_error_of_values():
+    with pytest.raises(ValueError, match="wrong"):
+        raise BalanceError("wrong")
