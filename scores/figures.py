@@ -80,8 +80,13 @@ def learning_curves(
             handles |= dict(reversed(pair) for pair in zip(*axes.get_legend_handles_labels()))
         names = [*(group.name for group in groups), "human", "random"]
         labels = [name for name in names if name in handles]
+        # As many beside each other as the width holds; a row more needs more height.
+        columns_wide = int(figure.get_figwidth() / (0.6 + 0.08 * max(map(len, labels))))
+        ncols = max(1, min(5, columns_wide))
+        extra = math.ceil(len(labels) / ncols) - 1
+        figure.set_figheight(figure.get_figheight() + 0.18 * extra)
         figure.legend(
-            [handles[name] for name in labels], labels, loc="outside upper center", ncols=5
+            [handles[name] for name in labels], labels, loc="outside upper center", ncols=ncols
         )
         seeds = {curve.seeds for curves in by_game.values() for curve in curves if curve}
         spread = f"mean and {BANDS[band]} over seeds" if seeds != {1} else "one seed each"

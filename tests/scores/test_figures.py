@@ -33,6 +33,17 @@ def test_learning_curves_have_a_panel_a_game(loaded):
     assert len(shown[0].collections) == 2  # a band each
 
 
+def test_the_legend_of_one_small_panel_is_whole(write_harmony):
+    paths = [
+        str(write_harmony(f"a_long_name_{n}.json", {"pong": [1, 2]})) for n in ("a", "b", "c", "d")
+    ]
+    groups, _ = load.load(paths)
+    figure = figures.learning_curves(groups, protocol.columns(groups), None, "sd")
+    figure.draw_without_rendering()
+    box, width = figure.legends[0].get_window_extent(), figure.bbox.width
+    assert box.x0 >= 0 and box.x1 <= width
+
+
 def test_a_column_looks_the_same_in_every_figure(loaded):
     groups, columns = loaded
     drawn = [
