@@ -5,13 +5,9 @@ from __future__ import annotations
 import argparse
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from embodied.core.errors import UserError
 from embodied.core.verb import Parser
-
-if TYPE_CHECKING:
-    pass
 
 DESCRIPTION = """\
 Trains one agent, or several seeds of one task as one program. The same command line continues a run
