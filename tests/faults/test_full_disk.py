@@ -111,7 +111,7 @@ def test_a_full_filesystem_of_logs_does_not_stop_training(
     train(tmp_path / "plain")
     logs = disk.path / "logs"
     logs.mkdir()
-    monkeypatch.setattr("embodied.run.reporter.Logger", lambda _, step: Logger(logs, step))
+    monkeypatch.setattr("embodied.run.reporter.Logger", lambda _, *rest: Logger(logs, *rest))
     disk.leave(8192)
     capsys.readouterr()
     assert train(tmp_path / "full")["finished"]
