@@ -167,7 +167,8 @@ print(devices.machine())
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc only")
 def test_the_memory_of_one_call_serves_the_next() -> None:
-    # On one processor: what several threads allocate in between may take a hole's place for a while.
+    # On one processor, and the best of ten calls: what other threads allocate in between may
+    # take a piece of what was freed. Without it, every call takes all its pages anew.
     program = """
 import os, resource
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -179,10 +180,11 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 x = jnp.ones((4096, 4096))
 call = jax.jit(lambda x: jnp.sort(x + 1, 0)[0].sum())  # 64 MiB between
-for _ in range(3):
+def pages():
     before = faults()
     call(x).block_until_ready()
-print(faults() - before)
+    return faults() - before
+print(min(pages() for _ in range(10)))
 """
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
