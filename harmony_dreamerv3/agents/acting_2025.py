@@ -66,11 +66,10 @@ class Acting(Modules):
 
     def init_params(self, keys: Array) -> Params:
         """Draws the parameters of all modules, without balancer, from keys `[7, 2]`."""
-        obs = {k: jnp.zeros((1, *s.shape), s.dtype) for k, s in self._seen.items()}
         latent = self.initial_carry(1)
         feat = jnp.zeros((1, self.config.agent.rssm.features), self.dtype)
         params = {
-            "encoder": self.encoder.init(keys[0], obs),
+            "encoder": self.encoder.init(keys[0], self.blank()),
             "rssm": self.rssm.init(keys[1]),
             "decoder": self.decoder.init(keys[2], latent["deter"], latent["stoch"]),
             "reward": self.reward.init(keys[3], feat),
@@ -90,11 +89,10 @@ class Acting(Modules):
     def initial_carry(self, rows: int) -> State:
         """The policy's state before the first observation of `rows` environments: zeros."""
         c = self.config.agent.rssm
-        actions = sum(space.shape[0] for space in self.act_space.values())
         return {
             "deter": jnp.zeros((rows, c.deter), self.dtype),
             "stoch": jnp.zeros((rows, c.stoch, c.classes), self.dtype),
-            "action": jnp.zeros((rows, actions), self.param_dtype),
+            "action": jnp.zeros((rows, self.actions), self.param_dtype),
         }
 
     def policy(
@@ -116,7 +114,7 @@ class Acting(Modules):
         k_latent, k_action = jax.random.split(key)
         obs = {name: x[:, None] for name, x in obs.items()}
         rows, tokens = len(carry["deter"]), run(self.encoder, params["encoder"], obs)
-        noise = self.gumbel(k_latent, (rows, 1, *carry["stoch"].shape[1:]))
+        noise = self.noise(jax.random.gumbel, k_latent, (rows, 1, *carry["stoch"].shape[1:]))
         post, _, _ = observe(
             self.rssm, params["rssm"], carry, tokens, carry["action"][:, None], obs["is_first"],
             noise,
@@ -148,9 +146,8 @@ class Acting(Modules):
           `[B, ...]`, and the actions that led to each, `[B, T, A]`.
         """
         context = self.context
-        keys = (*self.observed, "reward", "is_first", "is_last", "is_terminal")
-        obs = {key: batch[key][:, context:] for key in keys}
-        action = self.actions(batch)
+        obs = {key: batch[key][:, context:] for key in self.compared}
+        action = self.joined_actions(batch)
         start = {k: v for k, v in self.initial_carry(len(action)).items() if k != "action"}
         if context:
             # Of the context only the last step is read.
@@ -169,7 +166,7 @@ class Acting(Modules):
         previous = jnp.concatenate([before[:, None], action[:, context:-1]], 1)
         return obs, start, previous
 
-    def actions(self, batch: Mapping[str, Array]) -> Array:
+    def joined_actions(self, batch: Mapping[str, Array]) -> Array:
         """All actions of a batch joined, `[B, C + T, A]`."""
         return join({key: batch[key] for key in self.act_space})
 
@@ -186,16 +183,10 @@ class Acting(Modules):
         latent = (c.rssm.stoch, c.rssm.classes)
         k_post, k_latent, k_action = keys
         return Draws(
-            self.gumbel(k_post, (rows, steps, *latent)),
-            self.gumbel(k_latent, (c.imag_horizon, starts, *latent)),
+            self.noise(jax.random.gumbel, k_post, (rows, steps, *latent)),
+            self.noise(jax.random.gumbel, k_latent, (c.imag_horizon, starts, *latent)),
             self.action_noise(k_action, (c.imag_horizon + 1, starts)),
         )
-
-    def gumbel(self, key: Array, shape: tuple[int, ...]) -> Array:
-        """Gumbel noise, or zeros."""
-        if not self.sampling:
-            return jnp.zeros(shape, self.param_dtype)
-        return jax.random.gumbel(key, shape, self.param_dtype)
 
     def action_noise(self, key: Array, lead: tuple[int, ...]) -> dict[str, Array]:
         """Noise `{key: [*lead, A]}` of actions."""
@@ -203,7 +194,7 @@ class Acting(Modules):
         for i, (name, space) in enumerate(sorted(self.choices.items())):
             shape, key_i = (*lead, *space.shape), jax.random.fold_in(key, i)
             if space.discrete:
-                noise[name] = self.gumbel(key_i, shape)
+                noise[name] = self.noise(jax.random.gumbel, key_i, shape)
             elif self.sampling:
                 noise[name] = jax.random.normal(key_i, shape, self.param_dtype)
             else:

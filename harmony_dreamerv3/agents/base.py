@@ -11,7 +11,7 @@ import abc
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import flax.struct
 import jax
@@ -53,14 +53,12 @@ class Agent(abc.ABC):
       obs_space: observation space.
       act_space: `{'action': Space}`.
       sampling: False replaces every random draw by its mode.
-      stored_space: spaces of what `stored` gives, without the leading axis.
     """
 
     config: Config
     obs_space: Mapping[str, Space]
     act_space: Mapping[str, Space]
     sampling: bool = True
-    stored_space: ClassVar[Mapping[str, Space]] = {}
 
     @functools.cached_property
     def dtype(self) -> Any:
@@ -74,8 +72,8 @@ class Agent(abc.ABC):
 
     @property
     def actions(self) -> int:
-        """Size A of the action vector."""
-        return self.act_space["action"].shape[0]
+        """Size A of the action vector, of all actions joined."""
+        return sum(space.shape[0] for space in self.act_space.values())
 
     def noise(self, draw: Callable[..., Array], key: Array, shape: tuple[int, ...]) -> Array:
         """What `draw` of `jax.random` gives, `[*shape]`, or zeros, at which draws are modes."""
@@ -138,6 +136,11 @@ class Agent(abc.ABC):
         Returns:
           The next carry and actions `[N, A]`.
         """
+
+    @property
+    def stored_space(self) -> Mapping[str, Space]:
+        """Spaces of what `stored` gives, without the leading axis."""
+        return {}
 
     def stored(self, carry: Carry) -> dict[str, Array]:
         """What the policy leaves in the replay with each step, `[N, ...]` each."""

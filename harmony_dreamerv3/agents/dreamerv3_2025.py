@@ -241,7 +241,7 @@ class Agent(Acting):
         after = {
             "slow_critic": optax.incremental_update(params["critic"], state.slow_critic, rate),
             **{name: aux[name] for name in ("norms", "balance")},
-            "carry": {**post, "action": self.actions(batch)[:, -1]} if state.carry else {},
+            "carry": {**post, "action": self.joined_actions(batch)[:, -1]} if state.carry else {},
         }
         before = {name: getattr(state, name) for name in after}
         new = new.replace(params=params, **base.unless_dead(new.alive, after, before))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -15,16 +14,14 @@ import optax
 from embodied.core.errors import UserError
 from embodied.core.space import Space
 from harmony_dreamerv3 import loss_tasks
-from harmony_dreamerv3.agents import laprop, moving_norm
+from harmony_dreamerv3.agents import base, laprop, moving_norm
 from harmony_dreamerv3.agents.moving_norm import NormState
 from harmony_dreamerv3.balance import Balancer
-from harmony_dreamerv3.config import Config
 from harmony_dreamerv3.nets import symexp_twohot
 from harmony_dreamerv3.nets.block_rssm import BlockRSSM, State
 from harmony_dreamerv3.nets.layers import run
-from harmony_dreamerv3.nets.pool_coders import Decoder, Encoder, check_spaces
+from harmony_dreamerv3.nets.pool_coders import Decoder, Encoder, Spaces, check_spaces, matching
 from harmony_dreamerv3.nets.rms_heads import BinaryHead, PolicyHead, TwoHotHead
-from harmony_dreamerv3.world_model import STANDARD
 
 Array = jax.Array
 Params = dict[str, Any]
@@ -48,28 +45,20 @@ class Values(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Modules:
-    """Everything about an agent that does not change.
+class Modules(base.Agent):
+    """Everything about an agent that does not change; `act_space` may have several keys here.
 
     Attributes:
-      config: the whole configuration.
-      obs_space: observation space.
-      act_space: spaces by action key, one-hot or continuous `(A,)`.
-      sampling: False replaces random draws: one-hot ones by the mode, Gaussian ones by
-        mean + `gaussian_offset` deviations.
-      gaussian_offset: see there.
+      gaussian_offset: without sampling, Gaussian draws lie so many deviations above the mean.
     """
 
-    config: Config
-    obs_space: Mapping[str, Space]
-    act_space: Mapping[str, Space]
-    sampling: bool = True
     gaussian_offset: float = 0.0
 
     def __post_init__(self) -> None:
         c = self.config.agent
-        check_spaces(c.encoder, c.decoder, self.images, self.vectors)
-        taken = [key for key in self.observed if key in {*LOSSES}]
+        for side, keys in (("encoder", self.seen), ("decoder", self.decoded)):
+            check_spaces(side, getattr(c, side), *keys)
+        taken = [key for key in (*self.images, *self.vectors) if key in LOSSES]
         if taken:
             raise UserError(f"observation {taken[0]!r} has the name of a loss; rename it")
         _ = self.balancer  # Wrong options fail here, not while tracing.
@@ -82,11 +71,6 @@ class Modules:
         return self.config.run.replay_context
 
     @functools.cached_property
-    def observed(self) -> dict[str, Space]:
-        """Spaces of what the encoder sees and the decoder reconstructs, in order."""
-        return {k: s for k, s in self.obs_space.items() if k not in STANDARD and k[:4] != "log_"}
-
-    @functools.cached_property
     def choices(self) -> dict[str, Space]:
         """What the policy has a distribution for: the action keys, or the parts of an action."""
         parts = {
@@ -97,33 +81,43 @@ class Modules:
         return parts or dict(self.act_space)
 
     @functools.cached_property
-    def images(self) -> dict[str, Space]:
-        """Those of images, `(H, W, C)` uint8."""
-        return {k: s for k, s in self.observed.items() if len(s.shape) == 3}
+    def seen(self) -> tuple[Spaces, Spaces]:
+        """Spaces of the images and of the vectors that the encoder sees, in order."""
+        return matching(self.obs_space, self.config.agent.encoder)
 
     @functools.cached_property
-    def vectors(self) -> dict[str, Space]:
-        """Those of scalars, vectors and matrices."""
-        return {k: s for k, s in self.observed.items() if len(s.shape) < 3}
+    def decoded(self) -> tuple[Spaces, Spaces]:
+        """Likewise of those that the decoder reconstructs."""
+        return matching(self.obs_space, self.config.agent.decoder)
 
     @property
-    def _seen(self) -> dict[str, Space]:
-        """Spaces of what the encoder reads."""
-        return {key: self.obs_space[key] for key in self.obs_keys}
+    def images(self) -> Spaces:
+        """Reconstructed images, `(H, W, C)` uint8."""
+        return self.decoded[0]
 
     @property
-    def obs_keys(self) -> tuple[str, ...]:
-        """Observations that `policy` reads."""
-        return (*self.observed, "is_first")
+    def vectors(self) -> Spaces:
+        """Reconstructed scalars, vectors and matrices."""
+        return self.decoded[1]
+
+    @property
+    def seen_keys(self) -> tuple[str, ...]:
+        """Observations that the encoder sees, and when it starts anew."""
+        return (*self.seen[0], *self.seen[1], "is_first")
+
+    @functools.cached_property
+    def compared(self) -> tuple[str, ...]:
+        """What losses read of trained steps."""
+        keys = (*self.seen_keys, *self.images, *self.vectors, "reward", "is_last", "is_terminal")
+        return tuple(dict.fromkeys(keys))
 
     @property
     def batch_keys(self) -> tuple[str, ...]:
         """What an update reads of windows."""
-        flags = ("reward", "is_first", "is_last", "is_terminal")
-        return (*self.observed, *flags, *self.act_space, *self.stored_space)
+        return (*self.compared, *self.act_space, *self.stored_space)
 
-    @functools.cached_property
-    def stored_space(self) -> dict[str, Space]:
+    @property
+    def stored_space(self) -> Spaces:
         """Latents that are kept with each step in the replay, if windows have a context."""
         c = self.config.agent.rssm
         if not self.context:
@@ -135,35 +129,28 @@ class Modules:
         """What replaces the stored latents, `[..., *shape]` float32, from a state or a carry."""
         return {k: state[k.removeprefix("dyn/")].astype(jnp.float32) for k in self.stored_space}
 
+    def blank(self) -> dict[str, Array]:
+        """One observation `[1, ...]`, of zeros."""
+        spaces = {key: self.obs_space[key] for key in self.seen_keys}
+        return {key: jnp.zeros((1, *s.shape), s.dtype) for key, s in spaces.items()}
+
     # Networks
-
-    @functools.cached_property
-    def dtype(self) -> Any:
-        """Dtype of the computation."""
-        return jnp.dtype(self.config.jax.precision)
-
-    @functools.cached_property
-    def param_dtype(self) -> Any:
-        """Dtype of parameters, losses and optimizer: float32, or float64 when computing so."""
-        return jnp.promote_types(self.dtype, jnp.float32)
 
     @functools.cached_property
     def encoder(self) -> Encoder:
         """From observations to tokens."""
-        return Encoder(self.config.agent.encoder, self.images, self.vectors, self.dtype)
+        return Encoder(self.config.agent.encoder, *self.seen, self.dtype)
 
     @functools.cached_property
     def rssm(self) -> BlockRSSM:
         """The recurrent model."""
-        obs = {k: jax.ShapeDtypeStruct((1, *s.shape), s.dtype) for k, s in self._seen.items()}
-        tokens, _ = jax.eval_shape(self.encoder.init_with_output, jax.random.key(0), obs)
-        actions = sum(space.shape[0] for space in self.act_space.values())
-        return BlockRSSM(self.config.agent.rssm, tokens.shape[-1], actions, self.dtype)
+        tokens, _ = jax.eval_shape(self.encoder.init_with_output, jax.random.key(0), self.blank())
+        return BlockRSSM(self.config.agent.rssm, tokens.shape[-1], self.actions, self.dtype)
 
     @functools.cached_property
     def decoder(self) -> Decoder:
         """From latents to observations."""
-        return Decoder(self.config.agent.decoder, self.images, self.vectors, self.dtype)
+        return Decoder(self.config.agent.decoder, *self.decoded, self.dtype)
 
     @functools.cached_property
     def reward(self) -> TwoHotHead:
@@ -203,8 +190,7 @@ class Modules:
         """The loss balancer."""
         scales = dataclasses.asdict(self.config.agent.loss_scales)
         images, vectors = (
-            {k: space.shape for k, space in spaces.items()}
-            for spaces in (self.images, self.vectors)
+            {k: space.shape for k, space in spaces.items()} for spaces in self.decoded
         )
         losses = loss_tasks.describe(images, vectors, scales)
         # Losses outside of tasks keep their scales under every method.

@@ -59,14 +59,14 @@ def report(
     rows, steps = obs["is_first"].shape
     seen = min(openloop.OBSERVED, steps)
     k_post, k_prior = jax.random.split(key)
-    noise = agent.gumbel(k_post, (rows, seen, c.stoch, c.classes))
+    noise = agent.noise(jax.random.gumbel, k_post, (rows, seen, c.stoch, c.classes))
     tokens = run(agent.encoder, params["encoder"], obs)
     post, _, _ = observe(
         agent.rssm, params["rssm"], start, tokens[:, :seen], action[:, :seen],
         obs["is_first"][:, :seen], noise,
     )  # fmt: skip
     # The recorded actions stand in for the policy's.
-    noise = agent.gumbel(k_prior, (steps - seen, rows, c.stoch, c.classes))
+    noise = agent.noise(jax.random.gumbel, k_prior, (steps - seen, rows, c.stoch, c.classes))
     last = jax.tree.map(lambda x: x[:, -1], post)
     ahead, _, _ = imagine(
         agent.rssm, params["rssm"], last, lambda _, action: {"action": action},

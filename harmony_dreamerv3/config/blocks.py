@@ -106,7 +106,8 @@ ADDED: Flat = {
     "run.random_fill": True, "run.pretrain": 0, "run.consec_train": 1, "run.replay_context": 0,
     "run.replay_online": False, "run.replay_episodes": False, "run.replay_ends": False,
     "run.replay_minlen": 0, "run.episode_limit": 27_000, "run.offline": "", "run.tracker": "none",
-    "init": "", "init_keys": "",
+    "init": "", "init_keys": "", "encoder.mlp_keys": ".*", "encoder.cnn_keys": ".*",
+    "decoder.mlp_keys": ".*", "decoder.cnn_keys": ".*",
 }  # fmt: skip
 
 

@@ -128,7 +128,7 @@ def lay(flat: Flat, base: str, layers: Iterable[tuple[str, Mapping[str, Any]]]) 
         own = str(layer.get("base", base))
         if own != base:
             raise UserError(
-                f"{source} is of base {own}, this run's base is {base}; "
+                f"{source} is of base {own}, this run's base is {base}; use --base {own}, or "
                 f"blocks of {base}: {', '.join(blocks_of(base)) or 'none'}"
             )
         keys = {key: value for key, value in layer.items() if key != "base"}
@@ -146,7 +146,8 @@ def _foreign(key: str, base: str, prefix: str) -> UserError | None:
         if other != base and key in _known(other):
             hint = nearest(key, _known(base))
             return UserError(
-                f"{prefix}{key!r} is a key of base {other}, this run's base is {base}{hint}"
+                f"{prefix}{key!r} is a key of base {other}, this run's base is {base}; "
+                f"use --base {other}{hint}"
             )
     return None
 

@@ -51,22 +51,16 @@ class RSSMConfig(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class KeyedCoder(Checked):
+class Keyed(Checked):
     """An encoder or decoder that chooses its keys by patterns.
 
     Args:
       mlp_keys: regular expression of the vectors that it sees, matched from the start.
       cnn_keys: likewise of the images.
-      mlp_layers: layers for vectors.
-      mlp_units: size of each.
-      cnn_depth: channels of the largest image layer; they double with every halving.
     """
 
     mlp_keys: str
     cnn_keys: str
-    mlp_layers: Annotated[int, ranges.COUNT]
-    mlp_units: Annotated[int, ranges.COUNT]
-    cnn_depth: Annotated[int, ranges.COUNT]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,6 +72,21 @@ class KeyedCoder(Checked):
                 raise OutOfRange(
                     name, f"must be a regular expression, got {pattern!r}: {error}"
                 ) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class KeyedCoder(Keyed):
+    """Layers whose channels double.
+
+    Args:
+      mlp_layers: layers for vectors.
+      mlp_units: size of each.
+      cnn_depth: channels of the largest image layer; they double with every halving.
+    """
+
+    mlp_layers: Annotated[int, ranges.COUNT]
+    mlp_units: Annotated[int, ranges.COUNT]
+    cnn_depth: Annotated[int, ranges.COUNT]
 
 
 @dataclasses.dataclass(frozen=True)

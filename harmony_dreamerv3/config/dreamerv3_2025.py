@@ -8,7 +8,7 @@ from typing import Annotated
 from embodied.core import ranges
 from embodied.core.ranges import Note, OutOfRange, Range
 from harmony_dreamerv3.config import dreamerv3
-from harmony_dreamerv3.config.dreamerv3 import ActorConfig, Checked, one_of
+from harmony_dreamerv3.config.dreamerv3 import ActorConfig, Checked, Keyed, one_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ class BlockRSSMConfig(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class CoderConfig(Checked):
+class CoderConfig(Keyed):
     """Convolutions for images, layers for vectors.
 
     Args:

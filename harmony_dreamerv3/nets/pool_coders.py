@@ -6,6 +6,7 @@ Images shrink by max-pooling and grow by repeating pixels, or by strides (`strid
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,13 +14,15 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from embodied.core.env import STANDARD_SPACES
 from embodied.core.errors import UserError
 from embodied.core.space import Space
-from harmony_dreamerv3.config.dreamerv3_2025 import DecoderConfig, EncoderConfig
+from harmony_dreamerv3.config.dreamerv3_2025 import CoderConfig, DecoderConfig, EncoderConfig
 from harmony_dreamerv3.nets.layers import Array, full
 from harmony_dreamerv3.nets.rms_layers import RMSMLP, BlockLinear, Conv, Linear, RMSNorm
 from harmony_dreamerv3.nets.vectors import classes, vectorise
 
+Spaces = Mapping[str, Space]
 STAGES = (2, 3, 4, 4)  # channels of the encoder's stages in multiples of the depth
 
 
@@ -34,8 +37,8 @@ class Encoder(nn.Module):
     """
 
     config: EncoderConfig
-    images: Mapping[str, Space]
-    vectors: Mapping[str, Space]
+    images: Spaces
+    vectors: Spaces
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -83,8 +86,8 @@ class Decoder(nn.Module):
     """
 
     config: DecoderConfig
-    images: Mapping[str, Space]
-    vectors: Mapping[str, Space]
+    images: Spaces
+    vectors: Spaces
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -154,7 +157,7 @@ class Decoder(nn.Module):
 class Predictions(nn.Module):
     """One affine output for each vector key."""
 
-    spaces: Mapping[str, Space]
+    spaces: Spaces
     dtype: Any
 
     @nn.compact
@@ -184,32 +187,37 @@ def shrinkage(config: EncoderConfig | DecoderConfig) -> int:
     return 2 ** (len(STAGES) - config.outer)
 
 
+def matching(spaces: Spaces, config: CoderConfig) -> tuple[Spaces, Spaces]:
+    """Spaces of the images and of all other observations that a coder's patterns choose."""
+    keys = [k for k in spaces if k not in STANDARD_SPACES and k[:4] != "log_"]
+    images = [k for k in keys if len(spaces[k].shape) == 3 and re.match(config.cnn_keys, k)]
+    vectors = [k for k in keys if len(spaces[k].shape) < 3 and re.match(config.mlp_keys, k)]
+    return {k: spaces[k] for k in images}, {k: spaces[k] for k in vectors}
+
+
 def check_spaces(
-    encoder: EncoderConfig,
-    decoder: DecoderConfig,
-    images: Mapping[str, Space],
-    vectors: Mapping[str, Space],
+    side: str, config: EncoderConfig | DecoderConfig, images: Spaces, vectors: Spaces
 ) -> None:
-    """Raises UserError for observations that the coders cannot take."""
+    """Raises UserError for observations that a coder, `encoder` or `decoder`, cannot take."""
     if not images and not vectors:
         raise UserError(
-            "dreamerv3_2025 needs an observation beside reward and flags; there is none"
+            f"{side}.cnn_keys {config.cnn_keys!r} and {side}.mlp_keys {config.mlp_keys!r} match no "
+            "observation beside reward and flags"
         )
     if len({space.shape[:2] for space in images.values()}) > 1:
         shapes = {key: space.shape for key, space in images.items()}
-        raise UserError(f"expected images of one size, got {shapes}")
-    factor = max(shrinkage(encoder), shrinkage(decoder))
+        raise UserError(f"{side}: expected images of one size, got {shapes}")
+    factor = shrinkage(config)
     for key, space in images.items():
         if space.dtype != np.uint8 or any(not n or n % factor for n in space.shape[:2]):
             raise UserError(
                 f"image {key!r} is {space.dtype} {space.shape}; expected uint8 with height and "
                 f"width multiples of {factor}"
             )
-    depth = STAGES[-1] * decoder.depth
-    if images and decoder.bspace and depth % decoder.bspace:
-        raise UserError(
-            f"decoder.bspace must divide 4 decoder.depth ({depth}), got {decoder.bspace}"
-        )
+    blocks = getattr(config, "bspace", 0)
+    if images and blocks and STAGES[-1] * config.depth % blocks:
+        depth = STAGES[-1] * config.depth
+        raise UserError(f"decoder.bspace must divide 4 decoder.depth ({depth}), got {blocks}")
     for key, space in vectors.items():
         if space.dtype.kind in "iu" and space.dtype != np.uint8 and space.high is None:
             raise UserError(

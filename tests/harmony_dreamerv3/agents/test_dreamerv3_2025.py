@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from embodied import envs
 from embodied.core.errors import UserError
 from embodied.core.space import Space
 from harmony_dreamerv3 import config as configs
@@ -261,7 +262,7 @@ def test_every_balancer_trains_it(method):
 
 def test_repval_may_be_part_of_the_reward_task():
     agent = make_agent(balance__method="harmony", balance__tasks__reward__repval=0.3)
-    losses = {k: jnp.ones(()) for k in (*agent.observed, "reward", "cont", "dyn", "rep", "policy",
+    losses = {k: jnp.ones(()) for k in (*agent.vectors, "reward", "cont", "dyn", "rep", "policy",
                                         "value", "repval")}  # fmt: skip
     assert agent.balancer.task_losses(losses)["reward"] == pytest.approx(1.3)
 
@@ -288,7 +289,7 @@ def test_continuous_actions_images_and_reports():
 def test_observations_that_do_not_fit_are_named():
     with pytest.raises(UserError, match="multiples of 16"):
         make_agent(spaces(image=24))
-    with pytest.raises(UserError, match="needs an observation beside"):
+    with pytest.raises(UserError, match=r"encoder.cnn_keys .* match no observation"):
         make_agent(spaces())
     with pytest.raises(UserError, match="'value' has the name of a loss"):
         make_agent(spaces(vectors={"value": (2,)}))
@@ -300,6 +301,28 @@ def test_observations_that_do_not_fit_are_named():
         make_agent(spaces(image=16), decoder__bspace=16)
 
 
+def test_patterns_choose_what_encoder_and_decoder_see():
+    obs = spaces(image=16, vectors={"speed": (2,), "state": (4,)})
+    hidden = make_agent(obs, encoder__mlp_keys="$^", decoder__mlp_keys="speed")
+    assert hidden.obs_keys == ("image", "is_first")
+    assert hidden.decoded == ({"image": obs["image"]}, {"speed": obs["speed"]})
+    assert "speed" in hidden.batch_keys and "state" not in hidden.batch_keys
+    step = jax.eval_shape(hidden.train_step, hidden.init(jax.random.PRNGKey(0)), make_batch(hidden))
+    assert {"loss/image", "loss/speed"} <= step[2].keys() and "loss/state" not in step[2]
+
+
+@pytest.mark.parametrize("block", ["distract_2025", "catch_2025"])
+def test_tasks_of_pixels_show_pixels_alone(block):
+    """What stands in an observation for analysis, such as the true state, reaches no network."""
+    config = configs.make([block])
+    env = envs.make(config.task, 0, config.env[config.task.partition("_")[0]])
+    agent = Agent(config, env.obs_space, env.act_space)
+    assert agent.seen_keys == ("image", "is_first")
+    assert set(agent.batch_keys) & set(env.obs_space) == {
+        "image", "reward", "is_first", "is_last", "is_terminal"
+    }  # fmt: skip
+
+
 def test_settings_that_do_not_fit_are_named():
     for flags, message in (
         ({"rssm.blocks": 3}, r"rssm.blocks must divide rssm.deter \(16\), got 3"),
@@ -307,12 +330,12 @@ def test_settings_that_do_not_fit_are_named():
         ({"retnorm.impl": "range"}, "retnorm.impl must be one of none, perc, meanstd"),
         ({"actor.maxstd": 0.01}, "actor.maxstd must be at least 0.1"),
         ({"decoder.bspace": 3}, "decoder.bspace must divide rssm.deter"),
-        ({"rssm.units": 3}, "'rssm.units' is a key of base dreamerv3,"),
+        ({"rssm.units": 3}, "'rssm.units' is a key of base dreamerv3,.* use --base dreamerv3"),
     ):
         with pytest.raises(UserError, match=message):
             config = configs.make(["debug_2025"], flags)
             dataclasses.replace(config)
-    with pytest.raises(UserError, match="block atari100k is of base dreamerv3"):
+    with pytest.raises(UserError, match="block atari100k is of base dreamerv3,"):
         configs.make(["atari100k"], {"base": "dreamerv3_2025"})
     with pytest.raises(UserError, match=r"unknown config block 'size2m'.*size"):
         configs.make(["atari100k_2025", "size2m"])

@@ -180,13 +180,15 @@ def test_a_block_or_a_flag_names_the_base(other):
     [
         (["atari100k", "atari100k_other"], {},
          "block atari100k is of base dreamerv3, this run's base is other; "
-         "blocks of other: atari100k_other"),
+         "use --base dreamerv3, or blocks of other: atari100k_other"),
         (["atari100k"], {"base": "other"}, "block atari100k is of base dreamerv3, .* is other"),
         (["atari100k_other"], {"base": "dreamerv3"},
          "block atari100k_other is of base other, .*blocks of dreamerv3: small, medium"),
         (["atari100k_other"], {"rssm.deter": 8},
-         "flag: 'rssm.deter' is a key of base dreamerv3, this run's base is other"),
-        ([], {"blocks": 8}, "'blocks' is a key of base other, this run's base is dreamerv3"),
+         "flag: 'rssm.deter' is a key of base dreamerv3, this run's base is other; use "
+         "--base dreamerv3"),
+        ([], {"blocks": 8},
+         "'blocks' is a key of base other, this run's base is dreamerv3; use --base other"),
         ([], {"blocsk": 8}, "unknown key 'blocsk'"),
         (["atari100k_other"], {"blocks": 0}, "blocks must be at least 1"),
         ([], {"base": "dreamerv4"}, "expected one of dreamerv3, .*other, got 'dreamerv4'; did"),
