@@ -6,9 +6,9 @@
 Compiles ahead of time: for an H100 or H200 with `jax[cuda12]`, for TPU v5e or v6e with `jax[tpu]`,
 each in an environment of its own, on any machine. Prints whether it compiles, the memory of
 arguments and temporaries, launches of an update (instructions of the entry, and of each loop's body
-times its trips), calls of libraries, products left to Triton, and grouped convolutions. Tuning
-needs the card, so the choice of algorithms is not the card's; fusion, loops, layouts, library calls
-and memory are.
+times its trips), calls of libraries, kernels of Triton, products and how many of them tensor cores
+take, what goes to the host, and grouped convolutions. Tuning needs the card, so the choice of
+algorithms is not the card's; fusion, loops, layouts, library calls and memory are.
 """
 
 from __future__ import annotations
@@ -53,6 +53,11 @@ CONDITION = re.compile(r"condition=%?([\w.-]+)")
 CONSTANT = re.compile(r"s32\[\]\S* constant\((\d+)\)")
 CALL = re.compile(r'custom_call_target="([^"]+)"')
 GROUPED = re.compile(r"(?:feature|batch)_group_count=(?!1\b)\d+")
+TYPE = re.compile(r"^\s+(?:ROOT )?%?([\w.-]+) = \(?(\w+)\[")
+PRODUCT = re.compile(r" (?:dot|convolution|custom-call)\(%?([\w.-]+)(?=[^)]*\))(.*)")
+LIBRARY_PRODUCTS = ("__cudnn$conv", "__cublas")
+# A TPU's compiler writes memory of the host as space 5.
+HOST = re.compile(r"S\(5\)|is_host_transfer=true| (?:infeed|outfeed)\(|callback")
 
 
 def devices(target: str) -> Any:
@@ -108,8 +113,9 @@ def count(text: str) -> dict[str, Any]:
 
     Returns:
       Instructions of the `entry` and of the loops' bodies times their trips, both together as
-      `launches`; each loop as `[trips, body]`; calls of libraries; instructions of Triton;
-      grouped convolutions.
+      `launches`; each loop as `[trips, body]`; calls of libraries; kernels of Triton; products and
+      how many of them are for tensor cores; transfers to the host; grouped convolutions. Those
+      after `loops` count once, whether in a loop or not.
     """
     bodies: dict[str, Counter[str]] = {}
     constants: dict[str, list[int]] = {}
@@ -146,8 +152,30 @@ def count(text: str) -> dict[str, Any]:
         "loops": [[trips, size] for trips, size in rows if trips * size],
         "calls": dict(calls.most_common()),
         "triton": len(re.findall(r'"kind":"__triton[^"]*"', text)),
+        **_products(text),
+        "host": len(HOST.findall(text)),
         "grouped_convolutions": len(GROUPED.findall(text)),
     }
+
+
+def _products(text: str) -> dict[str, int]:
+    """Counts products, and those whose factors have 16 bits or may be rounded to TF32."""
+    types: dict[str, str] = {}
+    products = tensor_cores = 0
+    for line in text.splitlines():
+        if defined := TYPE.match(line):
+            types[defined[1]] = defined[2]
+        product = PRODUCT.search(line)
+        if not product:
+            continue
+        target = CALL.search(line)
+        if target and not target[1].startswith(LIBRARY_PRODUCTS):
+            continue
+        products += 1
+        tensor_cores += types.get(product[1]) in ("bf16", "f16") or (
+            types.get(product[1]) == "f32" and "highest" not in product[2]
+        )
+    return {"products": products, "on_tensor_cores": tensor_cores}
 
 
 def _library(target: str) -> str:
@@ -160,10 +188,16 @@ def _library(target: str) -> str:
 
 def measure(args: argparse.Namespace, learners: int, precision: str) -> dict[str, Any]:
     """Compiles one combination and says what came out."""
+    import jax
+
     start = time.perf_counter()
-    compiled = compile_update(args, learners, precision)
+    try:
+        compiled = compile_update(args, learners, precision)
+    except jax.errors.JaxRuntimeError as error:  # It does not fit, say.
+        return {"compiles": False, "error": str(error)[:500]}
     memory = compiled.memory_analysis()
     return {
+        "compiles": True,
         "compile_s": time.perf_counter() - start,
         "arguments_mib": memory.argument_size_in_bytes / 2**20,
         "temporaries_mib": memory.temp_size_in_bytes / 2**20,

@@ -1,6 +1,6 @@
 """Inserts and samples per second of the replay, and its memory, on the host and the device.
 
-    python -m benchmarks.replay [--capacity 100000] [--streams 1] [--json]
+    python -m benchmarks.replay [--capacity 100000] [--streams 1] [--stores host device] [--json]
 
 Floors: a transition's bytes, and a batch's bytes, over the rate of a large copy. The device store
 hands over indices only; the images are gathered inside the compiled update.
@@ -35,19 +35,23 @@ def measure(args: Any, agent: Agent, store: Any) -> dict[str, float]:
         jax.block_until_ready(replay.store.arrays)
     insert_s = (time.perf_counter() - start) / inserts
     samples = [_sampled(replay, update, c.batch_size) for update in range(args.repeats)]
-    sample_s = float(np.median(samples))
+    wall, work = (float(np.median(column)) for column in zip(*samples))
     return {
-        "inserts_per_s": args.streams / insert_s, "samples_per_s": 1 / sample_s,
+        "inserts_per_s": args.streams / insert_s, "samples_per_s": 1 / wall,
+        "sample_ms": 1000 * wall, "sample_cpu_ms": 1000 * work, "steps": replay.size,
         "mib": replay.store.nbytes / 2**20,
     }  # fmt: skip
 
 
-def _sampled(replay: Replay, update: int, windows: int) -> float:
-    start = time.perf_counter()
+def _sampled(replay: Replay, update: int, windows: int) -> tuple[float, float]:
+    """Seconds by the clock and of processor time until a batch is where an update reads it."""
+    start, before = time.perf_counter(), time.process_time()
     batch = replay.sample(update, windows)
     if isinstance(batch, device_replay.DeviceBatch):
         jax.block_until_ready(device_replay.gather(batch.store.arrays, batch.index, batch.first))
-    return time.perf_counter() - start
+    else:  # As the runtime hands it over, with an axis of members.
+        jax.block_until_ready(jax.device_put({k: np.stack([v]) for k, v in batch.items()}))
+    return time.perf_counter() - start, time.process_time() - before
 
 
 def main() -> None:
@@ -57,6 +61,9 @@ def main() -> None:
     options.add_argument("--capacity", type=int, default=100_000)
     options.add_argument("--streams", type=int, default=1)
     options.add_argument("--inserts", type=int, default=2000)
+    options.add_argument(
+        "--stores", nargs="+", choices=["host", "device"], default=["host", "device"]
+    )
     args = options.parse_args()
     agent = common.make_agent(args)
     c = agent.config
@@ -64,14 +71,16 @@ def main() -> None:
     rate = common.ceilings()["gbytes"] * 1e9
     step = sum(int(np.prod(s.shape)) * s.dtype.itemsize for s in spaces.values())
     batch = step * c.batch_size * c.batch_length
-    device = device_replay.DeviceStore(spaces, args.capacity, jax.devices()[0])
-    result = {
-        "host": measure(args, agent, None),
-        "device": measure(args, agent, device),
+    result: dict[str, Any] = {
         # Read and written.
         "floor": {"inserts_per_s": rate / (2 * step), "samples_per_s": rate / (2 * batch)},
         "batch_mib": batch / 2**20,
     }
+    for name in args.stores:
+        store = None
+        if name == "device":
+            store = device_replay.DeviceStore(spaces, args.capacity, jax.devices()[0])
+        result[name] = measure(args, agent, store)
     common.show(result, args.json)
 
 

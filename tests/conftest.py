@@ -1,5 +1,6 @@
 """Settings of JAX for all tests; they must be there before JAX is imported."""
 
+import gc
 import os
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -18,6 +19,9 @@ if version("jaxlib").startswith("0.10."):  # Later ones do not know it, and end 
     FAST += " --xla_cpu_use_fusion_emitters=false"
 if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FAST}".strip()
+
+# Tracing makes millions of objects that live on; looking for garbage takes a sixth of the time.
+gc.set_threshold(100_000, 50, 100)
 
 # A busy machine is no failure.
 settings.register_profile("unhurried", deadline=None)

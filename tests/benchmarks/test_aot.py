@@ -40,3 +40,27 @@ def test_loops_count_as_often_as_they_run(more: str, trips: int) -> None:
 def test_grouped_convolutions_are_seen() -> None:
     text = HEAD.replace("GROUPS", "5") + LOOP + END
     assert aot.count(text)["grouped_convolutions"] == 1
+
+
+@pytest.mark.parametrize(
+    ("factors", "precision", "taken"),
+    [
+        ("bf16", "", 1),
+        ("f32", "", 1),
+        ("f32", ", operand_precision={high,high}", 1),
+        ("f32", ", operand_precision={highest,highest}", 0),
+        ("f64", "", 0),
+    ],
+)
+def test_products_of_short_factors_are_for_tensor_cores(
+    factors: str, precision: str, taken: int
+) -> None:
+    dot = f"  %v = {factors}[4]{{0}} parameter(1)\n  %d = f32[] dot(%v, %v){precision}\n"
+    count = aot.count(HEAD.replace("GROUPS", "1") + dot + LOOP + END)
+    assert count["products"] == 3 and count["on_tensor_cores"] == 2 + taken  # Two are HEAD's.
+
+
+def test_what_goes_to_the_host_is_seen() -> None:
+    text = HEAD.replace("GROUPS", "1") + "  %h = f32[4]{0:S(5)} copy(%a)\n" + LOOP + END
+    assert aot.count(text)["host"] == 1
+    assert aot.count(text.replace("S(5)", "S(1)"))["host"] == 0

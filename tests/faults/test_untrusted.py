@@ -29,7 +29,7 @@ VALUES = st.one_of(
     st.just([[[]]]),
     st.just("../../../x"),
 )
-MANY = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")

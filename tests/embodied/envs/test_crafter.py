@@ -4,6 +4,7 @@ import functools
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +19,8 @@ pytest.importorskip("crafter")
 pytestmark = pytest.mark.filterwarnings("default")  # Its image library warns as it likes.
 
 
-def digest(steps):
-    env = embodied.envs.make("crafter_reward", 3)
+def digest(seed, steps):
+    env = embodied.envs.make("crafter_reward", seed)
     rng = np.random.default_rng(0)
     total = hashlib.sha256()
     for _ in range(steps):
@@ -28,28 +29,24 @@ def digest(steps):
     return total.hexdigest()
 
 
-def test_seeds_repeat_in_every_process(check_seeds):
-    check_seeds("crafter_reward", {}, 20)
-    code = f"import test_crafter; print(test_crafter.digest(300))"  # noqa: F541
-    folder = str(__import__("pathlib").Path(__file__).parent)
+def test_seeds_repeat_in_every_process():
+    code = "import test_crafter; print(test_crafter.digest(3, 300))"
+    folder = str(Path(__file__).parent)
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {folder!r}); {code}"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout.strip() == digest(300)
+    assert done.stdout.strip() == digest(3, 300) != digest(4, 300)
 
 
 def test_resume_is_exact(check_resume):
     check_resume("crafter_reward", {"length": 60}, 40, 60)
-    check_resume("crafter_noreward", {}, 0, 10)
 
 
-def test_time_limit_and_rewards(roll):
+def test_time_limit(roll):
     seen = roll(embodied.envs.make("crafter_noreward", 0, {"length": 30}), 32)
     assert [bool(obs["is_last"]) for obs in seen] == [False] * 30 + [True, False]
     assert not seen[30]["is_terminal"] and not any(obs["reward"] for obs in seen)
-    rewards = {float(obs["reward"]) for obs in roll(embodied.envs.make("crafter_reward", 0), 60)}
-    assert max(rewards) >= 0.9  # Something is achieved by chance.
 
 
 def test_achievements_of_an_episode():
