@@ -106,8 +106,8 @@ def make_balancer(config: BalanceConfig, losses: Losses) -> balance.Balancer:
 def make_tasks(config: BalanceConfig, losses: Losses) -> dict[str, balance.Task]:
     """Resolves groups (`image`, `vector`, alpha) into tasks over real loss names.
 
-    Under `fixed`, weights inside a task are the loss scales (the DreamerV3 baseline) and tasks
-    weigh `balance.weights` (1 where none is given).
+    Under `fixed`, losses inside a task weigh their loss scale (the DreamerV3 baseline) times the
+    task's own number for them, and tasks weigh `balance.weights` (1 where none is given).
     """
     alpha, fixed = losses.alpha, config.method == "fixed"
     tasks: dict[str, balance.Task] = {}
@@ -116,12 +116,9 @@ def make_tasks(config: BalanceConfig, losses: Losses) -> dict[str, balance.Task]
         for member, weight in members.items():
             for loss in _expand(member, losses, config):
                 inner = _weight(weight, alpha)
-                if fixed and inner not in (1.0, alpha, 1.0 - alpha):
-                    raise UserError(
-                        f"balance.tasks.{name}.{member} has no effect under balance.method fixed, "
-                        "whose weights inside a task are loss_scales.<loss>; set those instead"
-                    )
-                weights[loss] = losses.scales[loss] if fixed else inner
+                if fixed:  # A number is a unit under every method; alpha is in the scales.
+                    inner = losses.scales[loss] * (1.0 if isinstance(weight, str) else inner)
+                weights[loss] = inner
         if not weights:
             continue
         dynamics = {"dyn", "rep"} <= set(weights)

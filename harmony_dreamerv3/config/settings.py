@@ -28,8 +28,8 @@ class BalanceConfig:
       method: fixed, harmony, harmony_unrectified, uncertainty, dwa, nashmtl, reciprocal, or
         package.module:function of one's own.
       tasks: task to its losses with weights inside; `image` and `vector` stand for all decoder
-        keys of that kind, alpha = loss_scales.dyn / (loss_scales.dyn + loss_scales.rep).
-        Losses in no task are added at their loss_scales weight.
+        keys of that kind, alpha = loss_scales.dyn / (loss_scales.dyn + loss_scales.rep). Under
+        `fixed`, loss_scales weigh the losses, too. Losses in no task are added at theirs.
       weights: task to its weight: under `fixed` the tuned weights, elsewhere tasks held fixed.
       dyn_regularizer: paper for log(1 + σ); released for α log(1 + σ), as in Table 2's code.
       vectors: False leaves vector losses outside the balanced tasks, as in the released code.

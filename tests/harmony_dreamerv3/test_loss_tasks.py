@@ -125,10 +125,14 @@ def test_dims_are_the_scalars_of_a_task():
     assert tasks["reward"].dims == tasks["dynamics"].dims == 1
 
 
-@pytest.mark.parametrize("flag", ["reward__reward", "dynamics__dyn"])
-def test_weights_inside_a_task_are_refused_where_they_would_have_no_effect(flag):
-    with pytest.raises(UserError, match=r"balance\.tasks\..* has no effect .* loss_scales"):
-        tasks_of(**{f"balance__tasks__{flag}": 7.0})
+def test_numbers_inside_a_task_are_units_under_every_method():
+    flags = {"balance__tasks__observation__image": 100.0, "balance__tasks__dynamics__rep": 2.0}
+    learned = tasks_of(balance__method="harmony", **flags)
+    assert learned["observation"].losses["image"] == 100
+    assert learned["dynamics"].losses == pytest.approx({"dyn": 5 / 6, "rep": 2})
+    plain = tasks_of(loss_scales__image=3.0, **flags)
+    assert plain["observation"].losses["image"] == 300
+    assert plain["dynamics"].losses == {"dyn": 0.5, "rep": 0.2}
 
 
 def test_a_task_cannot_take_the_name_of_a_loss_of_its_own():
