@@ -106,6 +106,7 @@ def test_update_equals_the_plain_one(discrete: bool, precision: str, tolerance: 
         compare(*loose["after"], 100 * tolerance)
 
 
+@pytest.mark.slow
 def test_learners_side_by_side_equal_each_alone() -> None:
     agent = make_agent()
     keys = jnp.stack([jax.random.key_data(jax.random.key(seed)) for seed in (0, 1, 2)])

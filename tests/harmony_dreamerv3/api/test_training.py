@@ -97,6 +97,7 @@ def test_the_page_runs(tmp_path, monkeypatch):
     assert failed == 0 and tried > 15
 
 
+@pytest.mark.slow
 def test_the_example_runs(tmp_path):
     spec = importlib.util.spec_from_file_location("imagine", ROOT / "examples" / "imagine.py")
     example = importlib.util.module_from_spec(spec)
