@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from embodied.core.space import Space
-from harmony_dreamerv3 import normalize
-from harmony_dreamerv3.config.dreamerv3 import AgentConfig
+from harmony_dreamerv3.config.dreamerv3 import AgentConfig, RetnormConfig
 from harmony_dreamerv3.nets import distributions as dist
 from harmony_dreamerv3.nets import policies
 from harmony_dreamerv3.nets.heads import Actor, Head
@@ -23,6 +22,19 @@ from harmony_dreamerv3.nets.rssm import State
 Array = jax.Array
 Params = dict[str, Any]
 sg = jax.lax.stop_gradient
+
+
+class ReturnScale(NamedTuple):
+    """Moving averages of the low and the high percentile of returns, scalars; zero at first."""
+
+    low: Array
+    high: Array
+
+    def update(self, returns: Array, config: RetnormConfig) -> ReturnScale:
+        """Moves the averages towards the percentiles of all of `returns`, of any shape."""
+        percentiles = jnp.percentile(sg(returns), jnp.array([config.perclo, config.perchi]))
+        decay = config.decay
+        return ReturnScale(*(decay * a + (1 - decay) * b for a, b in zip(self, percentiles)))
 
 
 class Trajectory(NamedTuple):
@@ -42,14 +54,13 @@ def lambda_return(
     """λ-returns R_i = r_{i+1} + γ c_{i+1} ((1 - λ) v_{i+1} + λ R_{i+1}), R_H = v_H.
 
     Args:
-      reward_t: rewards of states 1..H, `[H, ...]`.
-      cont_t: continue flags of states 1..H, `[H, ...]`, in [0, 1].
-      value_t: values of states 1..H, `[H, ...]`.
+      reward_t, cont_t, value_t: rewards, continue flags in [0, 1] and values of states 1..H,
+        `[H, ...]`.
       discount: γ.
       lam: λ in [0, 1], the same or one of each state, `[H, ...]`.
 
     Returns:
-      `[H, ...]`, the returns of states 0..H-1.
+      The returns of states 0..H-1, `[H, ...]`.
     """
     discount_t = discount * cont_t
     inputs = reward_t + discount_t * (1.0 - lam) * value_t
@@ -69,41 +80,22 @@ class Behavior:
     """Actor and critic heads and their losses."""
 
     def __init__(self, config: AgentConfig, parts: tuple[Space, ...], dtype: Any) -> None:
-        """Makes the heads.
-
-        Args:
-          config: the agent's configuration.
-          parts: spaces of the action's parts, mostly one (`Space.choices`), together A wide.
-          dtype: dtype of the computation.
-        """
+        """Makes heads for the `parts` of an action (`Space.choices`, mostly one), A wide."""
         self.config, self.parts = config, parts
         # If any part is one-hot, all learn by REINFORCE, else through the model.
         self.discrete = any(part.discrete for part in parts)
+        self.discount = 1.0 - 1.0 / config.horizon  # γ
         self.actor = Actor(config.actor, parts, dtype)
         self.critic = Head(config.critic, config.critic.bins, dtype)  # Two-hot over symlog bins.
-
-    @property
-    def discount(self) -> float:
-        """γ = 1 - 1 / horizon."""
-        return 1.0 - 1.0 / self.config.horizon
 
     def policy(self, actor: Params, feat: Array) -> Any:
         """The distribution of actions at features `[..., F]`, to which no gradient passes."""
         return run(self.actor, actor, sg(feat))
 
-    def noise(self, key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
-        """Draws noise `[*shape, A]` for the policy: Gumbel or standard normal."""
-        draws = [jax.random.gumbel if p.discrete else jax.random.normal for p in self.parts]
-        return policies.noise(draws, [p.shape[0] for p in self.parts], key, shape, dtype)
-
     def sample(self, actor: Params, feat: Array, noise: Array, mask: Array | None = None) -> Array:
         """Draws actions `[..., A]` at features `[..., F]`.
 
-        Args:
-          actor: actor parameters.
-          feat: features.
-          noise: `[..., A]`; zeros give the mode.
-          mask: `[..., A]`, 0 for choices that must not be drawn.
+        Noise `[..., A]` of zeros gives the mode; a mask `[..., A]` is 0 for what must not be drawn.
         """
         return policies.obey(self.policy(actor, feat), mask).sample(noise)
 
@@ -112,15 +104,14 @@ class Behavior:
         return dist.twohot_mean(run(self.critic, critic, feat))
 
     def actor_loss(
-        self, actor: Params, critic: Params, traj: Trajectory, scale: normalize.ReturnScale
+        self, actor: Params, critic: Params, traj: Trajectory, scale: ReturnScale
     ) -> tuple[Array, dict[str, Any]]:
         """Actor loss: REINFORCE, or the negative advantage through the model; less entropy.
 
         Args:
-          actor: actor parameters.
-          critic: critic parameters.
-          traj: imagined trajectory under `actor`; in the continuous case a function of it.
-          scale: return scale before this update.
+          actor, critic: parameters.
+          traj: imagined under `actor`; in the continuous case a function of it.
+          scale: of the returns, before this update.
 
         Returns:
           Scalar loss, and `returns` `[H, N]`, `value` `[H + 1, N]`, `scale` after, `metrics`.
@@ -135,9 +126,9 @@ class Behavior:
         )
         # Percentiles of the returns of all updates so far, these among them, set the scale of
         # the advantage, so that one entropy weight serves all tasks. Small returns stay small.
-        scale = normalize.update(scale, returns, c.retnorm)
-        offset, divisor = normalize.offset_and_scale(scale, c.retnorm)
-        advantage = (returns - offset) / divisor - (value[:-1] - offset) / divisor
+        scale = scale.update(returns, c.retnorm)
+        divisor = jnp.maximum(c.retnorm.max, scale.high - scale.low)
+        advantage = (returns - scale.low) / divisor - (value[:-1] - scale.low) / divisor
         policy = self.policy(actor, traj.feat[:-1])
         loss = -advantage
         if self.discrete:
@@ -158,16 +149,9 @@ class Behavior:
         return loss, jax.tree.map(sg, aux)
 
     def critic_loss(self, critic: Params, slow: Params, traj: Trajectory, returns: Array) -> Array:
-        """Critic loss: cross-entropy to the λ-returns and to the slow critic's prediction.
+        """Scalar critic loss: cross-entropy to the λ-returns and to the slow critic's prediction.
 
-        Args:
-          critic: critic parameters.
-          slow: slow critic's parameters.
-          traj: imagined trajectory, without gradient.
-          returns: targets `[H, N]`.
-
-        Returns:
-          Scalar loss.
+        The trajectory has no gradient; returns are `[H, N]`.
         """
         feat, weight = traj.feat[:-1], traj.weight[:-1]
         chex.assert_equal_shape([returns, weight, feat[..., 0]])

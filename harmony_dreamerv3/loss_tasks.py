@@ -13,10 +13,8 @@ import optax
 
 from embodied.core.errors import UserError, nearest
 from harmony_dreamerv3 import balance, optim
-from harmony_dreamerv3.config import WEIGHT_WORDS, BalanceConfig
+from harmony_dreamerv3.config import BalanceConfig
 from harmony_dreamerv3.config.dreamerv3 import OptConfig
-
-REGULARIZERS = ("paper", "released")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,8 +25,8 @@ class Losses:
       scales: every loss, in order, to its weight in the baseline.
       groups: names that stand for several losses in a task, such as `image` and `vector`.
       dims: loss to the number of scalars it sums over; 1 for those left out.
-      own: keys of the configuration, such as `loss_scales.reward`, to scales that must be 1 under
-        a method that weighs tasks itself, where they would have no effect.
+      own: keys of the configuration, such as `loss_scales.reward`, to scales that have no effect
+        under a method that weighs tasks itself.
     """
 
     scales: Mapping[str, float]
@@ -50,13 +48,10 @@ def describe(
     vectors: Mapping[str, tuple[int, ...]],
     scales: Mapping[str, float],
 ) -> Losses:
-    """The losses of a decoder of images and vectors, and further ones.
+    """The losses of a decoder of images and vectors of these shapes, and further ones.
 
-    Args:
-      images: shape of each decoded image; its loss sums over all of it.
-      vectors: likewise of each vector.
-      scales: of `loss_scales`: `image` for every image, `vector` for every vector, and further
-        losses at the scale of their name.
+    `scales` are `loss_scales`: `image` is for every image, `vector` for every vector, and each
+    other name is that of a further loss.
     """
     weights = dict.fromkeys(images, scales["image"]) | dict.fromkeys(vectors, scales["vector"])
     weights |= {name: scale for name, scale in scales.items() if name not in ("image", "vector")}
@@ -72,19 +67,11 @@ def make_balancer(config: BalanceConfig, losses: Losses) -> balance.Balancer:
     """Builds the balancer of the configuration.
 
     Raises:
-      UserError: for a wrong method or option, scales that would have no effect, or tasks that
-        name no loss.
+      UserError: for a wrong method or option, a scale without effect, or a task of no loss.
     """
-    if config.dyn_regularizer not in REGULARIZERS:
-        raise UserError(
-            f"balance.dyn_regularizer: expected one of {REGULARIZERS}, "
-            f"got {config.dyn_regularizer!r}"
-        )
-    unused = [name for name in config.weights if name not in config.tasks]
-    if unused:
-        raise UserError(
-            f"balance.weights names no task {unused[0]!r}{nearest(unused[0], config.tasks)}"
-        )
+    for name in config.weights:
+        if name not in config.tasks:
+            raise UserError(f"balance.weights names no task {name!r}{nearest(name, config.tasks)}")
     for key, scale in losses.own.items():
         if config.method != "fixed" and scale != 1.0:
             raise UserError(
@@ -110,12 +97,13 @@ def make_tasks(config: BalanceConfig, losses: Losses) -> dict[str, balance.Task]
     task's own number for them, and tasks weigh `balance.weights` (1 where none is given).
     """
     alpha, fixed = losses.alpha, config.method == "fixed"
+    words = {"alpha": alpha, "1-alpha": 1.0 - alpha}
     tasks: dict[str, balance.Task] = {}
     for name, members in config.tasks.items():
         weights: dict[str, float] = {}
         for member, weight in members.items():
             for loss in _expand(member, losses, config):
-                inner = _weight(weight, alpha)
+                inner = float(words.get(str(weight).replace(" ", ""), weight))
                 if fixed:  # A number is a unit under every method; alpha is in the scales.
                     inner = losses.scales[loss] * (1.0 if isinstance(weight, str) else inner)
                 weights[loss] = inner
@@ -177,12 +165,12 @@ def with_balance(
 def task_grads(
     balancer: balance.Balancer, losses: Callable[[Any], Mapping[str, jax.Array]], shared: Any
 ) -> Any:
-    """Gradients of each task that is not held fixed, with respect to shared parameters.
+    """Gradients by shared parameters of the K tasks that are not held fixed.
 
     Args:
       balancer: gives the tasks.
       losses: shared parameters to losses by name.
-      shared: parameters that every task's gradient reaches.
+      shared: the parameters.
 
     Returns:
       A pytree like `shared`, leaves `[K, ...]` in the order of the tasks.
@@ -210,9 +198,3 @@ def _expand(member: str, losses: Losses, config: BalanceConfig) -> tuple[str, ..
         hint = nearest(member, [*losses.scales, *losses.groups])
         raise UserError(f"balance.tasks names no loss {member!r}; there are {known}{hint}")
     return (member,)
-
-
-def _weight(value: float | str, alpha: float) -> float:
-    """A weight inside a task; `BalanceConfig` has checked it."""
-    words = dict(zip(WEIGHT_WORDS, (alpha, 1.0 - alpha)))
-    return words[value.replace(" ", "")] if isinstance(value, str) else float(value)

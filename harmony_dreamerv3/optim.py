@@ -31,7 +31,6 @@ def _adam(eps: float) -> optax.GradientTransformationExtraArgs:
     def update(
         grads: Any, state: Any, params: Any = None, *, finite: Any = True, **_: Any
     ) -> tuple[Any, Any]:
-        del params
         decays = [jnp.where(finite, decay, 1.0) for decay in (0.9, 0.999)]
         grads = jax.tree.map(lambda g: jnp.where(finite, g, 0), grads)
         updates, new = optax.scale_by_adam(*decays, eps=eps).update(grads, state)

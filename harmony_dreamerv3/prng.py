@@ -14,30 +14,23 @@ Array = jax.Array
 PURPOSES = {"init": 2**31, "train": 2**31 + 1, "eval": 2**31 + 2, "report": 2**31 + 3}
 
 
+def of_seed(seed: int) -> Array:
+    """The key of a learner, whatever JAX's default generator is."""
+    return jax.random.key_data(jax.random.key(seed, impl="threefry2x32"))
+
+
 def for_init(key: Array, count: int = 3) -> Array:
     """Keys `[count, 2]` of the first parameters: world model, actor, critic."""
     return jax.random.split(jax.random.fold_in(key, PURPOSES["init"]), count)
 
 
 def for_update(key: Array, updates: Array, count: int = 2) -> Array:
-    """Keys `[count, 2]` of one update: posteriors, imagination.
-
-    Args:
-      key: of the learner.
-      updates: `[]`, how many were made before.
-      count: of keys; bases differ in what they draw.
-    """
+    """Keys `[count, 2]` of the update after `updates` `[]` others: posteriors, imagination."""
     return jax.random.split(jax.random.fold_in(key, updates), count)
 
 
 def for_call(key: Array, purpose: str, counter: Array) -> Array:
-    """The key of one call of the policy (`train`, `eval`) or of a report.
-
-    Args:
-      key: of the learner.
-      purpose: of `PURPOSES`.
-      counter: `[K]` uint32, whole numbers that name the call.
-    """
+    """The key of the call `counter` `[K]` of the policy (`train`, `eval`) or of `report`."""
     key = jax.random.fold_in(key, PURPOSES[purpose])
     for index in range(counter.shape[0]):
         key = jax.random.fold_in(key, counter[index])

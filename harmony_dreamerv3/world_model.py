@@ -14,33 +14,27 @@ import jax.numpy as jnp
 from embodied.core.errors import UserError
 from embodied.core.space import Space
 from harmony_dreamerv3.config.dreamerv3 import AgentConfig, CoderConfig
-from harmony_dreamerv3.nets import decoder as dec
 from harmony_dreamerv3.nets import distributions as dist
 from harmony_dreamerv3.nets import rssm
-from harmony_dreamerv3.nets.encoder import Encoder
+from harmony_dreamerv3.nets.coders import Decoder, Encoder, image_loss, vector_loss
 from harmony_dreamerv3.nets.heads import Head
 from harmony_dreamerv3.nets.layers import full, full_dtype, run
-from harmony_dreamerv3.nets.rssm import RSSM, Policy, State
+from harmony_dreamerv3.nets.rssm import RSSM, State
 
 Array = jax.Array
 Params = dict[str, Any]
 Batch = Mapping[str, Array]
 Shapes = dict[str, tuple[int, ...]]
 sg = jax.lax.stop_gradient
-
 STANDARD = ("reward", "is_first", "is_last", "is_terminal")
 
 
 def observed_keys(spaces: Mapping[str, Space], config: CoderConfig) -> tuple[Shapes, Shapes]:
-    """Picks the image and vector keys that a coder sees.
+    """Shapes of the images `(H, W, C)` and vectors (one or two axes) that a coder sees.
 
     Args:
-      spaces: observation space.
+      spaces: observation space. Scalars and the standard keys are never seen.
       config: regular expressions, matched from the start of the key.
-
-    Returns:
-      Shapes of images `(H, W, C)` and of vectors (one or two axes), in the order of the
-      space. Scalars and the standard keys are never among them.
     """
     shapes = {k: v.shape for k, v in spaces.items() if k not in STANDARD and k[:4] != "log_"}
     images: Shapes = {}
@@ -83,21 +77,15 @@ class WorldModel:
     def __init__(
         self, config: AgentConfig, spaces: Mapping[str, Space], actions: int, dtype: Any
     ) -> None:
-        """Makes the modules.
-
-        Args:
-          config: settings of the agent.
-          spaces: observation space.
-          actions: size A of the action vector.
-          dtype: dtype of the computation.
-        """
+        """Makes the modules for `actions` (A) numbers in an action, computed in `dtype`."""
+        check_keys(spaces, config)
         self.config, self.spaces, self.dtype = config, spaces, dtype
         images, vectors = observed_keys(spaces, config.encoder)
         self.encoder = Encoder(tuple(images), tuple(vectors), config.encoder, dtype)
         embed = jax.eval_shape(lambda: self.encoder.init_with_output(jax.random.key(0), self._obs))
         self.rssm = RSSM(config.rssm, embed[0].shape[-1], actions, dtype)
         self.images, self.vectors = observed_keys(spaces, config.decoder)
-        self.decoder = dec.Decoder(self.images, self.vectors, config.decoder, dtype)
+        self.decoder = Decoder(self.images, self.vectors, config.decoder, dtype)
         # Two-hot over symlog bins, and the logit of not being terminal.
         self.reward = Head(config.reward_head, config.reward_head.bins, dtype)
         self.cont = Head(config.cont_head, 1, dtype)
@@ -127,14 +115,7 @@ class WorldModel:
         noise: Array,
         carry: State | None = None,
     ) -> tuple[State, Array, Array]:
-        """Encodes and filters a batch.
-
-        Args:
-          params: world-model parameters.
-          batch: observations `[B, T, ...]`.
-          prev_action: `[B, T, A]`, the action that led to each step.
-          noise: Gumbel noise `[B, T, S, C]`.
-          carry: latent state before the batch; None restarts every row.
+        """Encodes and filters a batch `[B, T, ...]`; see `rssm.observe`.
 
         Returns:
           Posteriors `[B, T, ...]`, prior logits `[B, T, S, C]`, embeddings `[B, T, E]`.
@@ -157,7 +138,7 @@ class WorldModel:
 
         Returns:
           Losses `{name: [B, T]}` in full precision, and `post`, `prior` logits, `embed`,
-          `recon`, `reward` and `cont` predictions.
+          predictions `recon`, `reward` and `cont`, and `metrics`: mean entropies in nats.
         """
         action = full(batch["action"])
         prev_action = jnp.concatenate([jnp.zeros_like(action[:, :1]), action[:, :-1]], 1)
@@ -171,9 +152,9 @@ class WorldModel:
         recon = run(self.decoder, params["decoder"], inputs["decoder"])
         reward = run(self.reward, params["reward"], inputs["reward"])
         cont = run(self.cont, params["cont"], inputs["cont"])[..., 0]
-        losses = {key: dec.image_loss(recon[key], batch[key]) for key in self.images}
+        losses = {key: image_loss(recon[key], batch[key]) for key in self.images}
         for key, shape in self.vectors.items():
-            losses[key] = dec.vector_loss(recon[key], batch[key], len(shape))
+            losses[key] = vector_loss(recon[key], batch[key], len(shape))
         losses["reward"] = dist.twohot_loss(reward, batch["reward"])
         losses["cont"] = -dist.binary_log_prob(cont, 1.0 - batch["is_terminal"].astype(cont.dtype))
         # One KL, two gradients: dyn moves the prior towards the posterior, rep (weighing less) the
@@ -187,24 +168,15 @@ class WorldModel:
         aux = {
             "post": post, "prior": prior, "embed": embed, "recon": recon,
             "reward": dist.twohot_mean(reward), "cont": jax.nn.sigmoid(cont),
+            "metrics": {
+                "post_entropy": dist.categorical_entropy(post["logit"]).sum(-1).mean(),
+                "prior_entropy": dist.categorical_entropy(prior).sum(-1).mean(),
+            },
         }  # fmt: skip
         return losses, aux
-
-    def imagine(
-        self, params: Params, start: State, policy: Policy, action_noise: Array, noise: Array
-    ) -> tuple[State, Array]:
-        """Rolls out the prior under a policy; see `rssm.imagine`."""
-        return rssm.imagine(self.rssm, params["rssm"], start, policy, action_noise, noise)
 
     def predict(self, params: Params, feat: Array) -> tuple[Array, Array]:
         """Predicted reward and probability to continue, `[...]` each, of features `[..., F]`."""
         reward = run(self.reward, params["reward"], feat)
         cont = run(self.cont, params["cont"], feat)[..., 0]
         return dist.twohot_mean(reward), jax.nn.sigmoid(cont)
-
-    def latent_metrics(self, post: State, prior: Array) -> dict[str, Array]:
-        """Entropies in nats of posterior and prior, averaged."""
-        return {
-            "post_entropy": dist.categorical_entropy(post["logit"]).sum(-1).mean(),
-            "prior_entropy": dist.categorical_entropy(prior).sum(-1).mean(),
-        }

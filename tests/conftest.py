@@ -31,7 +31,6 @@ settings.load_profile("unhurried")
 STRICT = (
     "nets",
     "test_behavior.py",
-    "test_normalize.py",
     "test_world_model.py",
     "test_loss_tasks.py",
 )

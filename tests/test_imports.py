@@ -14,13 +14,12 @@ ALLOWED = {
     "config": {"config"},
     "nets": {"config", "nets"},
     "balance": {"balance"},
-    "normalize": {"config"},
     "optim": {"config"},
     "world_model": {"config", "nets"},
-    "behavior": {"config", "nets", "normalize"},
+    "behavior": {"config", "nets"},
     "loss_tasks": {"config", "balance", "optim"},
     "agents": {
-        "config", "nets", "world_model", "behavior", "loss_tasks", "balance", "normalize", "optim",
+        "config", "nets", "world_model", "behavior", "loss_tasks", "balance", "optim",
         "prng",
     },
 }  # fmt: skip

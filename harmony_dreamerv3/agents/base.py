@@ -47,18 +47,12 @@ class Agent(abc.ABC):
     """What the runtime asks of an agent, and what is the same in all.
 
     All methods are pure and work under `jax.vmap` with a leading axis of learners.
-
-    Attributes:
-      config: the whole configuration; `config.agent` is that of the base.
-      obs_space: observation space.
-      act_space: `{'action': Space}`.
-      sampling: False replaces every random draw by its mode.
     """
 
-    config: Config
+    config: Config  # the whole; `config.agent` is that of the base
     obs_space: Mapping[str, Space]
-    act_space: Mapping[str, Space]
-    sampling: bool = True
+    act_space: Mapping[str, Space]  # {'action': Space}
+    sampling: bool = True  # False replaces every random draw by its mode
 
     @functools.cached_property
     def dtype(self) -> Any:
@@ -87,7 +81,7 @@ class Agent(abc.ABC):
 
     @property
     def obs_keys(self) -> tuple[str, ...]:
-        """Keys of observations that `policy` reads: also what may not be done, where it is said."""
+        """Keys of observations that `policy` reads: those, and what may not be done."""
         return tuple(dict.fromkeys((*self.seen_keys, *({MASK} & self.obs_space.keys()))))
 
     @property
@@ -101,11 +95,7 @@ class Agent(abc.ABC):
 
     @abc.abstractmethod
     def train_step(self, state: Any, batch: Batch) -> tuple[Any, dict[str, Array], dict]:
-        """One update.
-
-        Args:
-          state: before the update.
-          batch: windows `[B, T, ...]`.
+        """One update, on windows `[B, T, ...]`.
 
         Returns:
           The state after; outputs `{name: [B, T, ...]}`, written back into the replay at the
@@ -128,8 +118,7 @@ class Agent(abc.ABC):
 
         Args:
           params: of `policy_params`.
-          carry: memory `[N, ...]`.
-          obs: observations `[N, ...]` of `obs_keys`.
+          carry, obs: memory and observations of `obs_keys`, `[N, ...]`.
           key: threefry key of this step.
           mode: `train`, for the replay, or `eval`, to be scored.
 
@@ -144,7 +133,6 @@ class Agent(abc.ABC):
 
     def stored(self, carry: Carry) -> dict[str, Array]:
         """What the policy leaves in the replay with each step, `[N, ...]` each."""
-        del carry
         return {}
 
     @abc.abstractmethod
@@ -166,8 +154,7 @@ def step(
       state: gives `opt[name]` and `alive`; its parameters are left alone.
       name: of the optimizer.
       optimizer: stands still where its argument `finite` is false.
-      params: what the optimizer trains.
-      grads: their gradients.
+      params, grads: what the optimizer trains, and their gradients.
       *losses: scalars that must be finite.
 
     Returns:

@@ -3,7 +3,8 @@
 The world model turns observations into latent states and learns to predict the next state, the
 observation, the reward and the end of the episode. Actor and critic learn from trajectories that
 the world model imagines; real steps train the world model, and imagination starts from them.
-Modules and formulas: world_model.py, behavior.py, nets/. All is pure, over a frozen TrainState.
+Modules and formulas: world_model.py, behavior.py, nets/. All is pure, over a frozen TrainState;
+what is drawn at random comes in as noise, of which zeros give the most probable draw.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import jax.numpy as jnp
 import optax
 
 from embodied.core.env import MASK
-from harmony_dreamerv3 import loss_tasks, normalize, prng
+from harmony_dreamerv3 import loss_tasks, prng
 from harmony_dreamerv3.agents import base
 from harmony_dreamerv3.agents.base import Batch, Params
 from harmony_dreamerv3.agents.dreamerv3_frame import Frame
-from harmony_dreamerv3.behavior import Trajectory
-from harmony_dreamerv3.nets import fast
+from harmony_dreamerv3.behavior import ReturnScale, Trajectory
+from harmony_dreamerv3.nets import fast, rssm
 from harmony_dreamerv3.nets.rssm import State, features
 
 Array = jax.Array
@@ -34,16 +35,21 @@ MODEL = ("world_model", "balance")  # What the optimizer `model` trains.
 class TrainState(base.TrainState):
     """Everything that an update reads and writes.
 
-    `params` are {'world_model', 'balance', 'actor', 'critic'}, `opt` {'model', 'actor', 'critic'}.
+    Of all agents: `params` {'world_model', 'balance', 'actor', 'critic'}, `opt` of the optimizers
+    {'model', 'actor', 'critic'}, the balancer's own state `balance`, `updates`, `key`, `alive`.
     """
 
     slow_critic: Params  # a moving average of the critic's parameters
-    return_scale: normalize.ReturnScale
+    return_scale: ReturnScale
 
 
 @dataclasses.dataclass(frozen=True)
 class Agent(Frame):
-    """Harmony DreamerV3 for given spaces."""
+    """Harmony DreamerV3 for given spaces.
+
+    `Frame` makes from its configuration the world model `wm`, actor and critic `behavior`, the
+    `balancer` and `optimizers`, and draws noise.
+    """
 
     def init(self, key: Array) -> TrainState:
         """Draws a fresh state; `key` `[2]` uint32 is that of all its draws."""
@@ -66,16 +72,13 @@ class Agent(Frame):
             key=key,
             alive=jnp.ones((), bool),
             slow_critic=jax.tree.map(jnp.copy, params["critic"]),
-            return_scale=normalize.ReturnScale.zeros(self.param_dtype),
+            return_scale=ReturnScale(*jnp.zeros(2, self.param_dtype)),
         )
-
-    # Acting
 
     def policy(
         self, params: Params, carry: State, obs: Batch, key: Array, mode: str
     ) -> tuple[State, Array]:
         """Updates the latent state by an observation and draws an action, in both modes."""
-        del mode
         k_latent, k_action = jax.random.split(key)
         rows = len(carry["deter"])
         chex.assert_shape(obs["is_first"], (rows,))
@@ -89,8 +92,6 @@ class Agent(Frame):
         chex.assert_shape(action, (rows, self.actions))
         chex.assert_type(action, self.param_dtype)
         return {**latent, "action": action}, action
-
-    # Learning
 
     def train_step(self, state: TrainState, batch: Batch) -> tuple[TrainState, dict, dict]:
         """One update: world model and balance, actor, critic, slow critic.
@@ -136,8 +137,7 @@ class Agent(Frame):
         metrics = {
             "loss/model": loss,
             **{f"loss/{k}": v for k, v in means.items()},
-            **{f"balance/{k}": v for k, v in aux["metrics"].items()},
-            **self.wm.latent_metrics(aux["post"], aux["prior"]),
+            **aux["metrics"],
             "grad_norm/model": norm,
             "grad_share/reward": optax.tree.norm(grads["world_model"]["reward"])
             / jnp.maximum(norm, 1e-20),
@@ -151,25 +151,25 @@ class Agent(Frame):
         """Balanced loss of `params` = `{'world_model', 'balance'}`.
 
         Returns:
-          Scalar total, and `losses` `[B, T]`, `balance` state after, `metrics`, and what
-          `WorldModel.losses` returns.
+          Scalar total, and `losses` `[B, T]`, `balance` state after, scalar `metrics`, and what
+          else `WorldModel.losses` returns.
         """
         # Reconstruction of each observation, reward, continue, and the KL between posterior and
         # prior as two losses: dyn with the posterior held, rep with the prior held.
         losses, aux = self.wm.losses(params["world_model"], batch, noise)
+        # What a method may ask for: each task's gradient by what all of them share.
+        model = state.params["world_model"]  # Not differentiated here.
+        task_grads = functools.partial(
+            loss_tasks.task_grads,
+            self.balancer,
+            lambda shared: self.wm.losses({**model, **shared}, batch, noise)[0],
+            {name: model[name] for name in ("encoder", "rssm")},
+        )
         # A balancer's state follows the losses without gradient; `balance` parameters are trained
         # with the world model, since both minimise the same total (HarmonyDream Eq. 5).
-        extra: tuple[Any, ...] = ()
-        if self.balancer.needs_task_grads:
-            model = state.params["world_model"]  # Not differentiated here.
-
-            def losses_by(shared: Params) -> dict[str, Array]:
-                return self.wm.losses({**model, **shared}, batch, noise)[0]
-
-            shared = {name: model[name] for name in ("encoder", "rssm")}
-            extra = (functools.partial(loss_tasks.task_grads, self.balancer, losses_by, shared),)
-        balance = self.balancer.update(state.balance, jax.tree.map(sg, losses), *extra)
+        balance = self.balancer.update(state.balance, jax.tree.map(sg, losses), task_grads)
         total, metrics = self.balancer.apply(params["balance"], balance, losses)
+        metrics = {**aux["metrics"], **{f"balance/{k}": v for k, v in metrics.items()}}
         return total, {**aux, "losses": losses, "balance": balance, "metrics": metrics}
 
     def train_behavior(
@@ -226,13 +226,14 @@ class Agent(Frame):
         """Imagines H steps from states `[N, ...]`, of which `is_terminal` `[N]` end an episode."""
         c, rows = self.config.agent, len(is_terminal)
         k_action, k_latent = jax.random.split(key)
-        # One-hot actions learn by REINFORCE, which needs no gradient through the rollout. That of
-        # continuous actions is the gradient of the return through the world model.
+        # One-hot actions learn by REINFORCE, which needs no gradient through the rollout, so that
+        # kernels can be cast once before it. That of continuous actions is the gradient of the
+        # return through the world model.
         actor = fast.cast(sg(actor), self.dtype) if self.behavior.discrete else actor
-        states, action = self.wm.imagine(
-            world_model, start,
+        states, action = rssm.imagine(
+            self.wm.rssm, world_model["rssm"], start,
             lambda state, noise: self.behavior.sample(actor, features(state), noise),
-            self.action_noise(k_action, (c.imag_horizon + 1, rows)),
+            self.action_noise(k_action, (c.imag_horizon + 1, rows)),  # Also in the last state.
             self.latent_noise(k_latent, (c.imag_horizon, rows)),
         )  # fmt: skip
         feat = features(states)

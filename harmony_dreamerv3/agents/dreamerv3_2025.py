@@ -26,7 +26,7 @@ from harmony_dreamerv3.agents.moving_norm import NormState
 from harmony_dreamerv3.behavior import lambda_return
 from harmony_dreamerv3.nets import symexp_twohot as twohot
 from harmony_dreamerv3.nets.block_rssm import State, features, imagine, observe
-from harmony_dreamerv3.nets.decoder import image_loss
+from harmony_dreamerv3.nets.coders import image_loss
 from harmony_dreamerv3.nets.distributions import binary_log_prob, categorical_kl, unimix
 from harmony_dreamerv3.nets.layers import full, run
 from harmony_dreamerv3.nets.vectors import vector_loss

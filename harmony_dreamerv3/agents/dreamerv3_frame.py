@@ -15,8 +15,9 @@ from harmony_dreamerv3.agents import base, openloop
 from harmony_dreamerv3.agents.base import Batch, Params
 from harmony_dreamerv3.balance import Balancer
 from harmony_dreamerv3.behavior import Behavior
+from harmony_dreamerv3.nets import policies
 from harmony_dreamerv3.nets.rssm import State
-from harmony_dreamerv3.world_model import WorldModel, check_keys
+from harmony_dreamerv3.world_model import WorldModel
 
 Array = jax.Array
 
@@ -25,8 +26,7 @@ class Frame(base.Agent):
     """The part of the agent that computes no loss."""
 
     def __post_init__(self) -> None:
-        check_keys(self.obs_space, self.config.agent)
-        _ = self.balancer  # wrong options fail here, not while tracing
+        _ = self.balancer  # Wrong options and spaces fail here, not while tracing.
 
     @functools.cached_property
     def wm(self) -> WorldModel:
@@ -49,9 +49,11 @@ class Frame(base.Agent):
     def optimizers(self) -> dict[str, optax.GradientTransformationExtraArgs]:
         """Clipping by global norm and Adam, for each of model (with balance), actor, critic."""
         c = self.config.agent
-        configs = {"model": c.model_opt, "actor": c.actor_opt, "critic": c.critic_opt}
-        chains = {name: optim.make(config) for name, config in configs.items()}
-        return {**chains, "model": loss_tasks.with_balance(chains["model"], self.config.balance)}
+        return {
+            "model": loss_tasks.with_balance(optim.make(c.model_opt), self.config.balance),
+            "actor": optim.make(c.actor_opt),
+            "critic": optim.make(c.critic_opt),
+        }
 
     @property
     def seen_keys(self) -> tuple[str, ...]:
@@ -66,8 +68,7 @@ class Frame(base.Agent):
 
     def policy_params(self, state: Any) -> Params:
         """What acting needs of a state."""
-        model = state.params["world_model"]
-        model = {name: model[name] for name in ("encoder", "rssm")}
+        model = {name: state.params["world_model"][name] for name in ("encoder", "rssm")}
         return {"world_model": model, "actor": state.params["actor"]}
 
     def initial_carry(self, rows: int) -> State:
@@ -89,6 +90,9 @@ class Frame(base.Agent):
         return self.noise(jax.random.gumbel, key, (*lead, c.stoch, c.classes))
 
     def action_noise(self, key: Array, lead: tuple[int, ...]) -> Array:
-        """Noise `[*lead, A]` of the policy's draws."""
-        draw = lambda key, shape, dtype: self.behavior.noise(key, lead, dtype)  # noqa: E731
-        return self.noise(draw, key, (*lead, self.actions))
+        """Noise `[*lead, A]` of the policy's draws: Gumbel or standard normal."""
+        parts = self.behavior.parts
+        draws = [jax.random.gumbel if part.discrete else jax.random.normal for part in parts]
+        sizes = [part.shape[0] for part in parts]
+        noise = policies.noise(draws, sizes, key, lead, self.param_dtype)
+        return noise if self.sampling else jnp.zeros_like(noise)

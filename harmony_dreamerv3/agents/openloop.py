@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from harmony_dreamerv3.nets.layers import full, run
-from harmony_dreamerv3.nets.rssm import State, features
+from harmony_dreamerv3.nets.rssm import State, features, imagine
 
 if TYPE_CHECKING:
     from harmony_dreamerv3.agents.dreamerv3_frame import Frame
@@ -27,14 +27,7 @@ OBSERVED = 5  # steps seen before the model predicts open loop
 def open_loop(
     agent: Frame, model: Any, batch: dict[str, Array], key: Array, observed: int
 ) -> tuple[State, Array]:
-    """Observes the first steps of windows, then predicts the rest from the actions alone.
-
-    Args:
-      agent: the agent.
-      model: world-model parameters.
-      batch: windows `[B, T, ...]`.
-      key: threefry key of the latent draws.
-      observed: number of steps that the model sees, in 1..T.
+    """Observes the first steps, 1 to T, of windows `[B, T, ...]`, then predicts from actions alone.
 
     Returns:
       States `[B, T, ...]`: posteriors, then predictions; and features `[B, T, F]`.
@@ -53,20 +46,14 @@ def open_loop(
     last = jax.tree.map(lambda x: x[:, -1], post)
     # The recorded actions stand in for the policy's; the first leads to step `observed`.
     actions = jnp.concatenate([action[:, observed - 1 : -1], action[:, -1:]], 1).swapaxes(0, 1)
-    states, _ = wm.imagine(model, last, lambda _, action: action, actions, noise)
+    states, _ = imagine(wm.rssm, model["rssm"], last, lambda _, action: action, actions, noise)
     states = jax.tree.map(lambda x: x[1:].swapaxes(0, 1), states)
     joined = jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), post, states)
     return joined, features(joined)
 
 
 def report(agent: Frame, state: Any, batch: Mapping[str, Array], key: Array) -> dict[str, Any]:
-    """Heavy metrics of one batch.
-
-    Args:
-      agent: the agent.
-      state: its train state.
-      batch: windows `[B, T, ...]`.
-      key: threefry key.
+    """Heavy metrics of a batch `[B, T, ...]`.
 
     Returns:
       `openloop/<image>/video` uint8 `[T, 3 H, rows * W, C]` (truth, model, error), scalar
@@ -91,18 +78,13 @@ def describe(
     cont: Array,
     value: Array,
 ) -> dict[str, Any]:
-    """Compares predictions of which the first `observed` steps saw the observation.
+    """Compares predictions of which the first `observed` steps saw the observation; see `report`.
 
     Args:
       batch: what came, `[B, T, ...]`.
       observed: how many steps were seen.
       images: predictions `[B, T, H, W, C]` of x / 255, by key.
-      reward: predictions `[B, T]`.
-      cont: likewise, of the probability to continue.
-      value: likewise, of the return.
-
-    Returns:
-      See `report`.
+      reward, cont, value: predictions `[B, T]`, `cont` of the probability to continue.
     """
     out: dict[str, Any] = {}
     valid = same_episode(batch["is_first"], observed)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from harmony_dreamerv3.agents.dreamerv3 import Agent
 from harmony_dreamerv3.nets.distributions import symexp
 from harmony_dreamerv3.nets.layers import full, run
-from harmony_dreamerv3.nets.rssm import features
+from harmony_dreamerv3.nets.rssm import features, imagine
 
 Array = jax.Array
 Params = dict[str, Any]
@@ -34,9 +34,8 @@ def follow(agent: Agent, params: Params, start: Latents, actions: Array, key: Ar
     noise = jax.random.gumbel(key, (steps, rows, c.stoch, c.classes))
     # The rollout asks for one more action after the last state; it leads nowhere.
     given = jnp.concatenate([actions, actions[:, -1:]], 1).swapaxes(0, 1)
-    states, _ = agent.wm.imagine(
-        params["world_model"], start, lambda _, action: action, full(given), noise
-    )
+    model = params["world_model"]["rssm"]
+    states, _ = imagine(agent.wm.rssm, model, start, lambda _, action: action, full(given), noise)
     return jax.tree.map(lambda x: x[1:].swapaxes(0, 1), states)
 
 
@@ -52,7 +51,8 @@ def dream(
     def act(latent: Latents, eps: Array) -> Array:
         return agent.behavior.sample(params["actor"], features(latent), eps)
 
-    states, actions = agent.wm.imagine(params["world_model"], start, act, draws, noise)
+    model = params["world_model"]["rssm"]
+    states, actions = imagine(agent.wm.rssm, model, start, act, draws, noise)
     states = jax.tree.map(lambda x: x[1:].swapaxes(0, 1), states)
     return states, actions[:steps].swapaxes(0, 1)
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from embodied.core.errors import UserError, nearest
 from embodied.core.space import Space
+from harmony_dreamerv3 import prng
 from harmony_dreamerv3.config import Config, environments
 from harmony_dreamerv3.interop import sources
 from harmony_dreamerv3.runtime import devices, trees
@@ -42,11 +43,7 @@ def load(run: str | Path, *, env: Any = None, platform: str | None = None) -> Mo
     config = source.config
     if config is None:
         raise UserError(f"{run} holds arrays without a configuration; make a run of it with import")
-    settings = dataclasses.replace(
-        config.jax, platform=platform or config.jax.platform,
-        population_devices=1, data_devices=1, coordinator="", processes=1, process=0,
-    )  # fmt: skip
-    config = dataclasses.replace(config, jax=settings)
+    config = dataclasses.replace(config, jax=config.jax.alone(platform))
     with devices.memory_errors():
         devices.setup(config.jax)
         spaces = environments.spaces(makers(config, env)[0])
@@ -234,4 +231,4 @@ def _functions_of(base: str) -> Any:
 
 
 def _key(seed: int) -> jax.Array:
-    return jax.random.key_data(jax.random.key(seed & SEED_MASK, impl="threefry2x32"))
+    return prng.of_seed(seed & SEED_MASK)

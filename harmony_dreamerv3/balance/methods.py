@@ -12,13 +12,7 @@ from harmony_dreamerv3.balance.balancer import Balancer, free_names
 from harmony_dreamerv3.balance.learned import harmony, harmony_unrectified, uncertainty
 from harmony_dreamerv3.balance.nash import nashmtl
 from harmony_dreamerv3.balance.ratios import dwa, fixed, reciprocal
-from harmony_dreamerv3.balance.tasks import (
-    BalanceError,
-    Task,
-    check_number,
-    loss_owners,
-    nearest,
-)
+from harmony_dreamerv3.balance.tasks import BalanceError, Task, check_number, check_tasks, nearest
 
 Method = Callable[..., Balancer]  # (tasks, **options) -> Balancer
 
@@ -40,10 +34,10 @@ def make(method: str, tasks: Mapping[str, Task], **options: Any) -> Balancer:
       BalanceError: on an unknown method or option, a wrong value, or a loss in two tasks.
     """
     function = find(method)
-    check_options(method, options)
+    _check_options(method, function, options)
     if not tasks:
         raise BalanceError("Nothing to balance: give at least one task.")
-    loss_owners(tasks)
+    check_tasks(tasks)
     if method in METHODS:
         balancer = function(tasks, **options)
     else:
@@ -56,7 +50,7 @@ def make(method: str, tasks: Mapping[str, Task], **options: Any) -> Balancer:
 
 
 def find(method: str) -> Method:
-    """Returns the function that builds a method's balancer; `make` says what a method is."""
+    """Returns the function that builds a method's balancer; see `make`."""
     if method in METHODS:
         return METHODS[method]
     module_name, colon, name = method.partition(":")
@@ -80,9 +74,8 @@ def find(method: str) -> Method:
     return function
 
 
-def check_options(method: str, options: Mapping[str, Any]) -> None:
-    """Raises BalanceError for an option that a method lacks, or no number where it takes one."""
-    function = find(method)
+def _check_options(method: str, function: Method, options: Mapping[str, Any]) -> None:
+    """Raises BalanceError for an option that a method lacks, or of another type."""
     parameters = _foreign(method, lambda: inspect.signature(function)).parameters
     empty = inspect.Parameter.empty
     defaults = {key: p.default for key, p in parameters.items() if p.default is not empty}

@@ -66,10 +66,8 @@ def nashmtl(
             good = (residual < ACCEPTED_RESIDUAL) & jnp.isfinite(weight)
             return jnp.where(good, weight, state["weight"]), residual
 
-        def keep() -> tuple[jax.Array, jax.Array]:
-            return state["weight"], state["residual"]
-
-        weight, residual = jax.lax.cond(state["step"] == 0, solve, keep)
+        kept = state["weight"], state["residual"]
+        weight, residual = jax.lax.cond(state["step"] == 0, solve, lambda: kept)
         step = (state["step"] + 1) % interval
         return {"weight": weight, "residual": residual, "step": step}
 
@@ -82,11 +80,8 @@ def gram(grads: Any, count: int) -> tuple[jax.Array, jax.Array]:
     """Returns the norms [K] and the cosines [K, K] of K gradients, both float32.
 
     Each gradient is divided by its largest entry first: the squares of large or small ones
-    would leave the range of float32. A zero gradient counts as orthogonal to all others.
-
-    Args:
-      grads: pytree with leaves [K, ...].
-      count: K.
+    would leave the range of float32. A zero gradient counts as orthogonal to all others. `grads`
+    have leaves [K, ...], `count` is K.
     """
     leaves = [jnp.asarray(x) for x in jax.tree.leaves(grads)]
     if not leaves or any(x.ndim == 0 or x.shape[0] != count for x in leaves):

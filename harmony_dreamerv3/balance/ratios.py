@@ -53,15 +53,10 @@ def reciprocal(tasks: Mapping[str, Task], *, floor: float = 1e-8) -> Balancer:
 def dwa(tasks: Mapping[str, Task], *, temperature: float = 2.0, window: int = 1000) -> Balancer:
     """Dynamic weight average: softmax over the rates at which the losses descend.
 
-    w_i = K·softmax_i(r_i / temperature), with r_i the loss of task i in the last full window over
-    its loss in the one before; all weights are 1 until two windows are full.
+    w_i = K·softmax_i(r_i / temperature), with r_i the loss of task i in the last full window of
+    updates over its loss in the one before; all weights are 1 until two windows are full.
 
     Source: Liu et al. (CVPR 2019), Eq. 6, with windows of updates in the place of epochs.
-
-    Args:
-      tasks: by name.
-      temperature: above 0; larger is more even.
-      window: updates over which a loss is averaged, at least 1.
     """
     _check(temperature > 0, f"the temperature of dwa must be above 0, not {temperature}")
     _check(

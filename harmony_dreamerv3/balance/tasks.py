@@ -63,13 +63,24 @@ class Task:
             check_number("the fixed weight of a task", self.fixed, minimum=0.0)
 
 
-def check_tasks(tasks: Mapping[str, Task], loss_names: Iterable[str]) -> None:
-    """Raises BalanceError unless the tasks are a partition of the losses."""
-    loss_names, owner = list(loss_names), loss_owners(tasks)
-    for name, task in owner.items():
+def check_tasks(tasks: Mapping[str, Task], loss_names: Iterable[str] | None = None) -> None:
+    """Raises BalanceError for a loss in two tasks, or unless they share out the `loss_names`."""
+    owner: dict[str, str] = {}
+    for task_name, task in tasks.items():
+        for name in task.losses:
+            if name in owner:
+                raise BalanceError(
+                    f"The loss {name!r} is in two tasks, {owner[name]!r} and {task_name!r}; "
+                    "remove it from one."
+                )
+            owner[name] = task_name
+    if loss_names is None:
+        return
+    loss_names = list(loss_names)
+    for name, task_name in owner.items():
         if name not in loss_names:
             raise BalanceError(
-                f"Task {task!r} lists the loss {name!r}, which does not exist"
+                f"Task {task_name!r} lists the loss {name!r}, which does not exist"
                 f"{nearest(name, loss_names)}. Losses: {', '.join(sorted(loss_names))}."
             )
     missing = sorted(name for name in loss_names if name not in owner)
@@ -80,29 +91,10 @@ def check_tasks(tasks: Mapping[str, Task], loss_names: Iterable[str]) -> None:
         )
 
 
-def loss_owners(tasks: Mapping[str, Task]) -> dict[str, str]:
-    """Returns loss name -> task name, and raises BalanceError for a loss in two tasks."""
-    owner: dict[str, str] = {}
-    for task_name, task in tasks.items():
-        for name in task.losses:
-            if name in owner:
-                raise BalanceError(
-                    f"The loss {name!r} is in two tasks, {owner[name]!r} and {task_name!r}; "
-                    "remove it from one."
-                )
-            owner[name] = task_name
-    return owner
-
-
 def task_losses(tasks: Mapping[str, Task], losses: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-    """Reduces losses to one scalar for each task.
+    """The weighted sum of the means of each task's losses, by name of the task.
 
-    Args:
-      tasks: by name.
-      losses: loss name -> array of any shape and float dtype, such as [B, T].
-
-    Returns:
-      Task name -> scalar: the weighted sum of the means.
+    `losses` are arrays of any shape and float dtype, such as [B, T], by name of the loss.
     """
     check_tasks(tasks, losses)
     # In at least float32 whatever the dtype of the loss: bfloat16 sums stop growing at 256 terms.

@@ -12,8 +12,8 @@ from embodied.core.ranges import Note, OutOfRange, Range
 from embodied.core.rng import SEEDS
 from embodied.run.config import RunConfig
 
-# Weights inside a task that follow from the loss scales.
-WEIGHT_WORDS = ("alpha", "1-alpha")
+WEIGHT_WORDS = ("alpha", "1-alpha")  # Weights inside a task that follow from the loss scales.
+REGULARIZERS = ("paper", "released")
 METHODS = (
     "fixed", "harmony", "harmony_unrectified", "uncertainty", "dwa", "nashmtl", "reciprocal",
 )  # fmt: skip
@@ -55,6 +55,11 @@ class BalanceConfig:
             raise UserError(
                 f"balance.init: expected one of {', '.join(INITS)}, got {self.init!r}"
                 f"{nearest(self.init, INITS)}"
+            )
+        if self.dyn_regularizer not in REGULARIZERS:
+            raise UserError(
+                f"balance.dyn_regularizer: expected one of {REGULARIZERS}, "
+                f"got {self.dyn_regularizer!r}"
             )
         for task, weight in self.weights.items():
             if weight not in ranges.NOT_NEGATIVE:
@@ -115,6 +120,13 @@ class JaxConfig:
     process: int
     debug_nans: bool
     fast: bool
+
+    def alone(self, platform: str | None) -> JaxConfig:
+        """Returns the settings of one process on one device, of another platform if given."""
+        return dataclasses.replace(
+            self, platform=platform or self.platform,
+            population_devices=1, data_devices=1, coordinator="", processes=1, process=0,
+        )  # fmt: skip
 
     def __post_init__(self) -> None:
         ranges.check_fields(self, "jax.")

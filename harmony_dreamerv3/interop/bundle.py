@@ -28,23 +28,16 @@ Arrays = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Bundle:
-    """Contents of a bundle, names without their prefix.
+    """Contents of a bundle, names without their prefix."""
 
-    Args:
-      meta: what it says of the agent that made it: `configs`, names of blocks of its code base;
-        `overrides`, its keys or regular expressions to values; `obs_space` and `act_space`, a
-        description by key in order; and what a base adds.
-      params: arrays before the update.
-      batch: `[B, T, ...]`.
-      expect: what its code base computed.
-      more: further groups of arrays by name, those of `MORE` that are there.
-    """
-
+    # What it says of the agent that made it: `configs`, names of blocks of its code base;
+    # `overrides`, its keys or regular expressions to values; `obs_space` and `act_space`, a
+    # description by key in order; and what a base adds.
     meta: dict[str, Any]
-    params: Arrays
-    batch: Arrays
-    expect: Arrays
-    more: dict[str, Arrays]
+    params: Arrays  # arrays before the update
+    batch: Arrays  # `[B, T, ...]`
+    expect: Arrays  # what its code base computed
+    more: dict[str, Arrays]  # further groups of arrays by name, those of `MORE` that are there
 
     @property
     def base(self) -> str:

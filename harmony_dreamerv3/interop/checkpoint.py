@@ -36,17 +36,11 @@ class Moments:
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint of the released code.
+    """A checkpoint of the released code."""
 
-    Args:
-      params: arrays by variable name, optimizer states left out.
-      moments: by optimizer, those that were found.
-      step: agent steps at which it was saved.
-    """
-
-    params: Arrays
-    moments: dict[str, Moments]
-    step: int
+    params: Arrays  # arrays by variable name, optimizer states left out
+    moments: dict[str, Moments]  # by optimizer, those that were found
+    step: int  # agent steps at which it was saved
 
 
 def read(path: Path) -> Checkpoint:
@@ -87,12 +81,7 @@ def read(path: Path) -> Checkpoint:
 
 
 def convert(agent: Agent, saved: Checkpoint, seed: int) -> tuple[TrainState, list[str]]:
-    """Builds the train state of a checkpoint.
-
-    Args:
-      agent: the agent, configured to the same sizes.
-      saved: the checkpoint.
-      seed: of the draws to come.
+    """Builds the train state of a checkpoint of an agent of the same sizes.
 
     Returns:
       The state, and the names of the optimizers whose moments were not there and restart.

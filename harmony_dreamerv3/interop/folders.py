@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from embodied.checkpoint import files
@@ -23,7 +22,7 @@ from harmony_dreamerv3.config import Config, environments, labels, overrides
 from harmony_dreamerv3.config import folder as run_folder
 from harmony_dreamerv3.interop import checkpoint, names_2025, sources, states_v2, upstream
 from harmony_dreamerv3.interop.names import export_arrays
-from harmony_dreamerv3.runtime import devices
+from harmony_dreamerv3.runtime import devices, trees
 from harmony_dreamerv3.runtime.runtime import Runtime
 
 # Methods whose s is the log of sigma that the released code's harmonizers hold.
@@ -75,7 +74,7 @@ def import_checkpoint(
         fresh = list(state.opt)
     else:
         state, fresh = checkpoint.convert(learner.agent, saved, config.seed)
-    learner.load([_flat(state)])
+    learner.load([{name: np.asarray(leaf) for name, leaf in trees.named(state)}])
     logdir.mkdir(parents=True, exist_ok=True)
     lock = Lock(logdir)
     run = None
@@ -153,14 +152,6 @@ def export_run(folder: Path, out: Path) -> str:
     except OSError as error:
         raise UserError(f"cannot write {out}: {error}") from error
     return f"{len(variables)} variables of step {step:,} written to {out}{omitted}"
-
-
-def _flat(tree: Any) -> dict[str, np.ndarray]:
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
-        for path, leaf in leaves
-    }
 
 
 def _describe(note: dict[str, Any], logdir: Path, config: Config, names: Sequence[str]) -> str:

@@ -20,13 +20,7 @@ def initialise(learner: Runtime, config: Config, root: Path, folders: Sequence[P
     """Gives new learners the parameters that `config.init` names; a run that goes on has its own.
 
     Optimizers, normalizers and counts stay those of a new run. What did not fit is said, and kept
-    in `init.json` of each run folder.
-
-    Args:
-      learner: newly made.
-      config: its configuration.
-      root: the folder that commits checkpoints.
-      folders: one for each member.
+    in `init.json` of each member's folder.
 
     Raises:
       UserError: when the source cannot be read, or nothing of it fits.

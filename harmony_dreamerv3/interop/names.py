@@ -17,7 +17,9 @@ import numpy as np
 import optax
 
 from embodied.core.errors import UserError, nearest
+from harmony_dreamerv3 import prng
 from harmony_dreamerv3.agents.dreamerv3 import Agent, TrainState
+from harmony_dreamerv3.runtime import trees
 
 Path = tuple[str, ...]
 
@@ -95,11 +97,7 @@ def trainable(state: TrainState) -> dict[str, Any]:
 
 def export_params(state: TrainState) -> dict[str, np.ndarray]:
     """All variables under the released code's names, optimizer states left out."""
-    variables = {upstream_name(k): np.asarray(v) for k, v in flatten(trainable(state)).items()}
-    variables[f"{SCALE}/low/value"] = np.asarray(state.return_scale.low)
-    variables[f"{SCALE}/high/value"] = np.asarray(state.return_scale.high)
-    variables[SLOW_UPDATES] = np.asarray(state.updates, np.int32)
-    return variables
+    return export_arrays({name: np.asarray(value) for name, value in trees.named(state)})
 
 
 def export_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -164,7 +162,7 @@ def import_params(agent: Agent, variables: Mapping[str, np.ndarray], seed: int =
         # Adam starts from zeros.
         "opt": jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes.opt),
         "updates": np.asarray(variables[SLOW_UPDATES], np.int32),
-        "key": np.asarray(jax.random.key_data(jax.random.key(seed, impl="threefry2x32"))),
+        "key": np.asarray(prng.of_seed(seed)),
         "alive": np.asarray(True),
     }
     return dataclasses.replace(shapes, **fields)

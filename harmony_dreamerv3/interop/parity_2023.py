@@ -26,18 +26,14 @@ from harmony_dreamerv3.interop.names import (
     upstream_name,
 )
 from harmony_dreamerv3.interop.report import Row, compare
-from harmony_dreamerv3.nets.decoder import vector_mean
+from harmony_dreamerv3.nets.distributions import symexp
 from harmony_dreamerv3.nets.rssm import State
 
 MAX_IMAGINED = 1 << 30  # numbers in an imagined trajectory
 
 
 def check(bundle: Bundle, jit: Callable) -> list[Row]:
-    """Compares everything that a bundle expects; see `parity.check`.
-
-    Args:
-      bundle: of the released code.
-      jit: compiles a function.
+    """Compares everything that a bundle of the released code expects; see `parity.check`.
 
     Raises:
       UserError: when no agent can be built for it.
@@ -169,7 +165,7 @@ def _world_model(agent: Agent, state: TrainState, batch: Any) -> dict[str, Any]:
     out.update({"prior/deter": aux["post"]["deter"], "prior/logit": aux["prior"]})
     out["prior/stoch"] = jax.nn.one_hot(jnp.argmax(aux["prior"], -1), c.classes)
     for name, value in aux["recon"].items():
-        out[f"pred/{name}"] = vector_mean(value) if name in agent.wm.vectors else value
+        out[f"pred/{name}"] = symexp(value) if name in agent.wm.vectors else value
     out.update({"pred/reward": aux["reward"], "pred/cont": aux["cont"]})
     out.update({f"grads/{upstream_name(k)}": v for k, v in flatten(grads).items()})
     leaves = jax.tree.leaves(grads)

@@ -15,21 +15,13 @@ GRAD_TOLERANCE = 1e-3
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One compared tensor.
+    """One compared tensor."""
 
-    Args:
-      name: name in the bundle, without `expect/`.
-      max_abs: largest absolute difference; infinite where it cannot be told.
-      max_rel: the same relative to the largest expected magnitude.
-      ok: whether it is within tolerance.
-      note: why not, where the numbers do not say it.
-    """
-
-    name: str
-    max_abs: float
-    max_rel: float
-    ok: bool
-    note: str = ""
+    name: str  # name in the bundle, without `expect/`
+    max_abs: float  # largest absolute difference; infinite where it cannot be told
+    max_rel: float  # the same relative to the largest expected magnitude
+    ok: bool  # whether it is within tolerance
+    note: str = ""  # why not, where the numbers do not say it
 
 
 def compare(name: str, expected: np.ndarray, actual: Mapping[str, np.ndarray]) -> Row:

@@ -28,21 +28,14 @@ OTHERS = (".npz", ".safetensors", ".ckpt", ".pkl")
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What was found.
+    """What was found."""
 
-    Args:
-      place: where.
-      arrays: by names of a train state; where `config` is None by those of the released code.
-      config: of the run that they are of.
-      step: its agent steps.
-      hub: the arrays are parameters alone, not a whole train state.
-    """
-
-    place: Path
+    place: Path  # where
+    # By names of a train state; where `config` is None by those of the released code.
     arrays: Arrays
-    config: Config | None
-    step: int
-    hub: bool = False
+    config: Config | None  # of the run that they are of
+    step: int  # its agent steps
+    hub: bool = False  # the arrays are parameters alone, not a whole train state
 
     @property
     def parameters(self) -> Arrays:

@@ -48,11 +48,7 @@ _OPCODES = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Finds stand-ins only.
-
-    Args:
-      data: the pickle.
-    """
+    """Finds stand-ins only."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(io.BytesIO(data))
@@ -92,13 +88,7 @@ class _Bounded(io.BytesIO):
 
 
 def load(path: Path) -> Any:
-    """Reads a pickle.
-
-    Args:
-      path: the file.
-
-    Returns:
-      Plain containers, numbers, strings, NumPy arrays, and `InertState`s.
+    """Reads a pickle: plain containers, numbers, strings, NumPy arrays, and `InertState`s.
 
     Raises:
       UserError: when it is damaged, too large, or refers to anything else, naming it.

@@ -12,21 +12,13 @@ from harmony_dreamerv3.nets.layers import Array, Initializer, uniform_avg
 
 
 class Affine(nn.Module):
-    """Affine layer, Xavier-uniform with zero bias unless told otherwise.
+    """Affine layer, Xavier-uniform with zero bias unless told otherwise."""
 
-    Attributes:
-      units: size of the output.
-      kernel_init: initializer of the kernel.
-      bias_init: initializer of the bias.
-      sizes: of the pieces of the input; () for one of any size.
-      dtype: dtype of the computation and of the result.
-    """
-
-    units: int
-    kernel_init: Initializer = uniform_avg()
-    bias_init: Initializer = nn.initializers.zeros
-    sizes: tuple[int, ...] = ()
-    dtype: Any = jnp.float32
+    units: int  # size of the output
+    kernel_init: Initializer = uniform_avg()  # initializer of the kernel
+    bias_init: Initializer = nn.initializers.zeros  # initializer of the bias
+    sizes: tuple[int, ...] = ()  # of the pieces of the input; () for one of any size
+    dtype: Any = jnp.float32  # dtype of the computation and of the result
 
     @nn.compact
     def __call__(self, *pieces: Any, ahead: int | None = None) -> Any:

@@ -25,15 +25,7 @@ def symexp(x: Array) -> Array:
 
 
 def unimix(logits: Array, mix: float) -> Array:
-    """Log-probabilities of softmax mixed with the uniform distribution.
-
-    Args:
-      logits: `[..., C]`.
-      mix: weight of the uniform part, in [0, 1).
-
-    Returns:
-      Normalised log-probabilities `[..., C]` in full precision.
-    """
+    """Log-probabilities `[..., C]` of softmax, `mix` in [0, 1) of it uniform, in full precision."""
     logits = full(logits)
     if not mix:
         return jax.nn.log_softmax(logits, -1)
@@ -45,15 +37,12 @@ def unimix(logits: Array, mix: float) -> Array:
 def onehot_draw(
     logits: Array, noise: Array, probs: Callable[[Array], Array] = jax.nn.softmax
 ) -> Array:
-    """One-hot draw by the Gumbel trick, with straight-through gradients.
+    """One-hot draw `[..., C]` by the Gumbel trick, whose gradient is that of the probabilities.
 
     Args:
       logits: log-probabilities `[..., C]`.
       noise: Gumbel noise `[..., C]`; zeros give the mode.
       probs: probabilities of logits; `jnp.exp` where these are normalised.
-
-    Returns:
-      One-hot `[..., C]` whose gradient is that of the probabilities.
     """
     return jax.nn.one_hot(jnp.argmax(logits + noise, -1), logits.shape[-1], dtype=logits.dtype)
 
@@ -79,12 +68,6 @@ def binary_log_prob(logits: Array, value: Array) -> Array:
     return value * jax.nn.log_sigmoid(logits) + (1.0 - value) * jax.nn.log_sigmoid(-logits)
 
 
-def normal_log_prob(mean: Array, std: Array, value: Array) -> Array:
-    """Log-density of a diagonal Gaussian `[..., A]`, summed over A: `[...]`."""
-    scaled = (value - mean) / std
-    return (-0.5 * scaled**2 - jnp.log(std) - 0.5 * jnp.log(2.0 * jnp.pi)).sum(-1)
-
-
 def normal_entropy(std: Array) -> Array:
     """Entropy in nats of a diagonal Gaussian with `std` `[..., A]`: `[...]`."""
     return (0.5 * jnp.log(2.0 * jnp.pi * jnp.e) + jnp.log(std)).sum(-1)
@@ -96,27 +79,15 @@ def twohot_bins(count: int, dtype: Any = jnp.float32) -> Array:
 
 
 def twohot_mean(logits: Array) -> Array:
-    """Prediction of a two-hot head: symexp of the expected bin.
-
-    Args:
-      logits: `[..., K]`, unnormalised.
-
-    Returns:
-      `[...]` float32 in the units of the target.
-    """
+    """Prediction `[...]` of a two-hot head `[..., K]`: symexp of the expected bin."""
     probs = jax.nn.softmax(full(logits), -1)
     return symexp((probs * twohot_bins(logits.shape[-1], probs.dtype)).sum(-1))
 
 
 def twohot_target(value: Array, count: int) -> Array:
-    """Two-hot encoding of symlog(value) over the two neighbouring bins.
+    """Weights `[..., K]` of the two of `count` (K) bins beside symlog of a value `[...]`.
 
-    Args:
-      value: `[...]`; beyond the outermost bins all weight lies on the outermost one.
-      count: number of bins K.
-
-    Returns:
-      Weights `[..., K]` that sum to one.
+    They sum to one; beyond the outermost bins all weight lies on the outermost one.
     """
     x = symlog(full(value))
     return interpolate(x, twohot_bins(count, x.dtype))
@@ -137,15 +108,7 @@ def interpolate(x: Array, bins: Array) -> Array:
 
 
 def twohot_loss(logits: Array, value: Array) -> Array:
-    """Cross-entropy of a two-hot head.
-
-    Args:
-      logits: `[..., K]`, unnormalised.
-      value: target `[...]`; no gradient passes through it.
-
-    Returns:
-      `[...]` float32 in nats.
-    """
+    """Cross-entropy `[...]` in nats of a two-hot head `[..., K]` to a target `[...]`, held."""
     logp = jax.nn.log_softmax(full(logits), -1)
     target = jax.lax.stop_gradient(twohot_target(value, logits.shape[-1]))
     return -(target * logp).sum(-1)

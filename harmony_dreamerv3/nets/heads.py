@@ -15,13 +15,7 @@ from harmony_dreamerv3.nets.layers import MLP, Array, Linear
 
 
 class Head(nn.Module):
-    """MLP on latent features with one affine output.
-
-    Attributes:
-      config: layers, width, scale of the output layer's initializer.
-      outputs: size of the output.
-      dtype: dtype of the computation; the result has full precision.
-    """
+    """MLP on latent features with one affine output, computed in `dtype`."""
 
     config: HeadConfig
     outputs: int
@@ -29,7 +23,7 @@ class Head(nn.Module):
 
     @nn.compact
     def __call__(self, feat: Array) -> Array:
-        """Maps features `[..., F]` to `[..., outputs]`."""
+        """Maps features `[..., F]` to `[..., outputs]` in full precision."""
         c = self.config
         x = MLP(c.layers, c.units, self.dtype, name="mlp")(feat)
         return Linear(self.outputs, c.outscale, self.dtype, name="out")(x)
@@ -38,11 +32,7 @@ class Head(nn.Module):
 class Actor(nn.Module):
     """Policy head: logits of one-hot actions, mean and deviation of a Gaussian, or some of each.
 
-    Attributes:
-      config: layers, width, scale of the output layers' initializers, range of the deviation,
-        share of the uniform distribution in choices.
-      parts: spaces of the action's parts, one-hot or numbers, together A wide.
-      dtype: dtype of the computation; outputs have full precision.
+    `parts` are the spaces of the action's parts, one-hot or numbers, together A wide.
     """
 
     config: ActorConfig

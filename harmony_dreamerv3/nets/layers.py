@@ -18,9 +18,7 @@ from harmony_dreamerv3.nets import fast
 
 Array = jax.Array
 Initializer = Callable[[Array, Sequence[int], Any], Array]
-
-# The standard deviation of a unit normal truncated to [-2, 2].
-TRUNCATED_STD = 0.87962566103423978
+TRUNCATED_STD = 0.87962566103423978  # of a unit normal truncated to [-2, 2]
 
 
 def mean_fan(shape: Sequence[int]) -> float:
@@ -28,14 +26,10 @@ def mean_fan(shape: Sequence[int]) -> float:
     return math.prod(shape[:-2]) * (shape[-2] + shape[-1]) / 2
 
 
-def normal_avg() -> Initializer:
-    """Truncated normal on two standard deviations, of variance 1 / mean fan."""
-
-    def init(key: Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
-        std = math.sqrt(1.0 / mean_fan(shape)) / TRUNCATED_STD
-        return std * jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype)
-
-    return init
+def normal_avg(key: Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
+    """Draws from a normal of variance 1 / mean fan, truncated on two standard deviations."""
+    std = math.sqrt(1.0 / mean_fan(shape)) / TRUNCATED_STD
+    return std * jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype)
 
 
 def uniform_avg(outscale: float = 1.0) -> Initializer:
@@ -77,17 +71,11 @@ class Norm(nn.Module):
 
 
 class Linear(nn.Module):
-    """Affine output layer, initialised uniformly.
-
-    Attributes:
-      units: size of the output.
-      outscale: variance scale of the initializer; 0 gives zeros.
-      dtype: dtype of the product's inputs; the sum and the bias have full precision.
-    """
+    """Affine output layer, initialised uniformly."""
 
     units: int
-    outscale: float = 1.0
-    dtype: Any = jnp.float32
+    outscale: float = 1.0  # of the initializer's variance; 0 gives zeros
+    dtype: Any = jnp.float32  # of the product's inputs; the sum and the bias have full precision
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -99,16 +87,9 @@ class Linear(nn.Module):
 
 
 class Dense(nn.Module):
-    """Linear map without bias, layer norm, SiLU. The input may come in pieces.
+    """Linear map without bias, layer norm, SiLU. The input may come in pieces."""
 
-    Attributes:
-      sizes: of the pieces; their sum is the fan-in.
-      units: size of the output.
-      silu: False leaves out the activation.
-      dtype: dtype of the computation and of the result.
-    """
-
-    sizes: tuple[int, ...]
+    sizes: tuple[int, ...]  # of the pieces
     units: int
     silu: bool = True
     dtype: Any = jnp.float32
@@ -116,7 +97,7 @@ class Dense(nn.Module):
     def setup(self) -> None:
         """Declares the parameters."""
         shape = (sum(self.sizes), self.units)
-        self.kernel = self.param("kernel", normal_avg(), shape, jnp.float32)
+        self.kernel = self.param("kernel", normal_avg, shape, jnp.float32)
         self.norm = Norm()
 
     def project(self, index: int, x: Array) -> Array | fast.Projected:
@@ -127,8 +108,7 @@ class Dense(nn.Module):
     def __call__(self, *pieces: Array | fast.Projected) -> Array:
         """Maps pieces `[..., sizes[i]]`, as they are or projected, to `[..., units]`."""
         pieces = tuple(x.astype(self.dtype) if isinstance(x, Array) else x for x in pieces)
-        y = fast.product(self, self.kernel.astype(self.dtype), self.sizes, pieces)
-        y = self.norm(y)
+        y = self.norm(fast.product(self, self.kernel.astype(self.dtype), self.sizes, pieces))
         return nn.silu(y) if self.silu else y
 
 
@@ -153,13 +133,8 @@ def _full_product(x: Array, kernel: Array) -> Array:
     return jnp.matmul(x, kernel, preferred_element_type=full_dtype(x.dtype))
 
 
-def _full_product_fwd(x: Array, kernel: Array) -> tuple[Array, Any]:
-    return _full_product(x, kernel), (x, kernel)
-
-
-def _full_product_bwd(saved: Any, dy: Array) -> tuple[Array, Array]:
-    # Its derivatives are products of the inputs' dtype again, fast ones in bfloat16.
-    return jax.vjp(jnp.matmul, *saved)[1](dy.astype(saved[0].dtype))
-
-
-_full_product.defvjp(_full_product_fwd, _full_product_bwd)
+# Its derivatives are products of the inputs' dtype again, fast ones in bfloat16.
+_full_product.defvjp(
+    lambda x, kernel: (_full_product(x, kernel), (x, kernel)),
+    lambda saved, dy: jax.vjp(jnp.matmul, *saved)[1](dy.astype(saved[0].dtype)),
+)

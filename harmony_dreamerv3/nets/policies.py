@@ -53,7 +53,8 @@ class Normal(NamedTuple):
 
     def log_prob(self, action: Array) -> Array:
         """`[...]` of actions `[..., A]`."""
-        return dist.normal_log_prob(self.mean, self.std, action)
+        scaled = (action - self.mean) / self.std
+        return (-0.5 * scaled**2 - jnp.log(self.std) - 0.5 * jnp.log(2.0 * jnp.pi)).sum(-1)
 
     def entropy(self) -> Array:
         """`[...]` in nats."""
@@ -62,19 +63,14 @@ class Normal(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Joint:
-    """Independent distributions of parts, whose actions lie one after another in a vector.
-
-    Attributes:
-      parts: the distributions.
-      sizes: of their actions, together A.
-    """
+    """Independent distributions of parts, whose actions lie one after another in a vector."""
 
     parts: tuple[Any, ...]
-    sizes: tuple[int, ...]
+    sizes: tuple[int, ...]  # of their actions, together A
 
     def sample(self, noise: Array) -> Array:
         """Actions `[..., A]` of noise `[..., A]`."""
-        return self._joined("sample", noise)
+        return jnp.concatenate(self._each("sample", noise), -1)
 
     def mode(self) -> Array:
         """The most probable action `[..., A]`."""
@@ -82,23 +78,21 @@ class Joint:
 
     def densest(self, noise: Array) -> Array:
         """Of K draws `[K, ..., A]` of each part the one of highest density, `[..., A]`."""
-        return self._joined("densest", noise)
+        return jnp.concatenate(self._each("densest", noise), -1)
 
     def log_prob(self, action: Array) -> Array:
         """`[...]` of actions `[..., A]`: the sum of the parts'."""
-        pieces = zip(self.parts, split(action, self.sizes))
-        return sum(part.log_prob(piece) for part, piece in pieces)
+        return sum(self._each("log_prob", action))
 
     def entropy(self, *noise: Array | None) -> Array:
         """`[...]` in nats: the sum of the parts'; noise `[K, ..., A]` as theirs takes it."""
         if not noise or noise[0] is None:
             return sum(part.entropy(*noise) for part in self.parts)
-        pieces = zip(self.parts, split(noise[0], self.sizes))
-        return sum(part.entropy(piece) for part, piece in pieces)
+        return sum(self._each("entropy", noise[0]))
 
-    def _joined(self, method: str, noise: Array) -> Array:
-        pieces = zip(self.parts, split(noise, self.sizes))
-        return jnp.concatenate([getattr(part, method)(piece) for part, piece in pieces], -1)
+    def _each(self, method: str, x: Array) -> Any:
+        pieces = zip(self.parts, split(x, self.sizes))
+        return [getattr(part, method)(piece) for part, piece in pieces]
 
 
 def joint(parts: Sequence[Any], sizes: Sequence[int]) -> Any:
@@ -114,17 +108,13 @@ def split(x: Array, sizes: Sequence[int]) -> list[Array]:
 def noise(
     draws: Sequence[Callable], sizes: Sequence[int], key: Array, shape: tuple[int, ...], dtype: Any
 ) -> Array:
-    """Draws noise for the actions of a policy.
+    """Draws noise `[*shape, A]` for the actions of a policy.
 
     Args:
       draws: of each part, a function of key, shape and dtype, such as `jax.random.gumbel`.
       sizes: of the parts.
       key: of all draws; the only part's own where there is one.
-      shape: leading axes.
-      dtype: of the noise.
-
-    Returns:
-      `[*shape, A]`.
+      shape, dtype: leading axes and dtype of the noise.
     """
     if len(draws) == 1:
         return draws[0](key, (*shape, sizes[0]), dtype)
@@ -144,15 +134,9 @@ def obey(policy: Any, mask: Array | None) -> Any:
 
 
 def masked(logits: Array, mask: Array) -> Array:
-    """Takes out what may not be chosen.
+    """Normalised log-probabilities `[..., C]`, minus infinity where the mask `[..., C]` is 0.
 
-    Args:
-      logits: `[..., C]`.
-      mask: `[..., C]`, 1 for what may be chosen. A row of zeros, as environments give it where an
-        episode ends, forbids nothing.
-
-    Returns:
-      Normalised log-probabilities `[..., C]`, minus infinity where the mask is 0.
+    A row of zeros, as environments give it where an episode ends, forbids nothing.
     """
     allowed = mask > 0.5
     allowed |= ~allowed.any(-1, keepdims=True)

@@ -26,19 +26,12 @@ Policy = Callable[[State, Array], Array]
 
 
 class RSSM(nn.Module):
-    """One step of the recurrent state-space model.
-
-    Attributes:
-      config: sizes and unimix.
-      embed: size E of the encoder's output.
-      actions: size A of the action vector.
-      dtype: dtype of the computation.
-    """
+    """One step of the recurrent state-space model."""
 
     config: RSSMConfig
-    embed: int
-    actions: int
-    dtype: Any = jnp.float32
+    embed: int  # E, of the encoder's output
+    actions: int  # A, of the action vector
+    dtype: Any = jnp.float32  # of the computation
 
     def setup(self) -> None:
         """Declares the parameters."""
@@ -69,9 +62,7 @@ class RSSM(nn.Module):
     def recur(self, state: State, action: Array | fast.Projected) -> Array:
         """The next deterministic state `[..., D]`, from a state and the action taken there.
 
-        Args:
-          state: deter and stoch, `[..., ...]`.
-          action: `[..., A]`, or its share of `img_in` as `project_action` gives it.
+        The action is `[..., A]`, or its share of `img_in`, computed ahead.
         """
         deter, stoch = state["deter"], state["stoch"]
         action = bounded(action) if isinstance(action, Array) else action
@@ -81,14 +72,6 @@ class RSSM(nn.Module):
         cand = jnp.tanh(nn.sigmoid(reset) * cand)
         update = nn.sigmoid(update - 1.0)  # It starts out remembering.
         return update * cand + (1.0 - update) * deter
-
-    def project_action(self, action: Array) -> Array | fast.Projected:
-        """The share of an action `[..., A]` in `img_in`."""
-        return self.img_in.project(1, bounded(action))
-
-    def project_embed(self, embed: Array) -> Array | fast.Projected:
-        """The share of an embedding `[..., E]` in `obs_out`."""
-        return self.obs_out.project(1, embed)
 
     def prior(self, deter: Array) -> Array:
         """Log-probabilities `[..., S, C]` of stoch at a deterministic state `[..., D]`."""
@@ -101,11 +84,9 @@ class RSSM(nn.Module):
     def observe_step(self, initial: State, state: State, x: dict[str, Any]) -> tuple[State, Array]:
         """The next posterior; where `is_first` is set, from the initial state without action."""
         first = x["is_first"][..., None]
-        state = {
-            "deter": jnp.where(first, initial["deter"], state["deter"]),
-            "stoch": jnp.where(first[..., None], initial["stoch"], state["stoch"]),
-        }
-        deter = self.recur(state, x["action"])
+        deter = jnp.where(first, initial["deter"], state["deter"])
+        stoch = jnp.where(first[..., None], initial["stoch"], state["stoch"])
+        deter = self.recur({"deter": deter, "stoch": stoch}, x["action"])
         logit = self.posterior(deter, x["embed"])
         return {"deter": deter, "stoch": self._draw(logit, x["noise"])}, logit
 
@@ -135,8 +116,7 @@ def observe(
     """Filters a sequence of observations.
 
     Args:
-      rssm: the module.
-      params: its parameters.
+      rssm, params: the module and its parameters.
       embed: encoder outputs `[B, T, E]`.
       prev_action: actions `[B, T, A]` that lead into each step.
       is_first: `[B, T]` bool; there the state restarts from the initial one.
@@ -158,11 +138,12 @@ def observe(
         key: jnp.broadcast_to(carry[key], (len(embed), *carry[key].shape[1:]))
         for key in ("deter", "stoch")
     }
+    prev_action = jnp.where(is_first[..., None], 0.0, prev_action)
     # Of the embedding and of the action only their products enter the loop.
     xs = {
         "is_first": is_first,
-        "action": bound.project_action(jnp.where(is_first[..., None], 0.0, prev_action)),
-        "embed": bound.project_embed(embed),
+        "action": bound.img_in.project(1, bounded(prev_action)),
+        "embed": bound.obs_out.project(1, embed),
         "noise": noise,
     }
 
@@ -182,16 +163,14 @@ def imagine(
     """Rolls the prior forward under a policy.
 
     Args:
-      rssm: the module.
-      params: its parameters.
+      rssm, params: the module and its parameters.
       start: states `[N, ...]`.
       policy: maps a state and noise `[N, A]` to actions `[N, A]`.
       action_noise: `[H + 1, N, A]`.
       noise: Gumbel noise `[H, N, S, C]`, zeros for the mode.
 
     Returns:
-      States `[H + 1, N, ...]`, the first being `start`, and the actions taken in them,
-      `[H + 1, N, A]`.
+      States `[H + 1, N, ...]`, `start` first, and the actions `[H + 1, N, A]` taken in them.
     """
     chex.assert_equal_shape_prefix([action_noise[1:], noise], 2)
     variables = fast.prepared(rssm, params, rssm.dtype)

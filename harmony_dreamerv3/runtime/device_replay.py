@@ -21,27 +21,15 @@ MAX_ELEMENTS = 2**31 - 1  # Of one array; compilers count in 32 bits where they 
 
 @dataclasses.dataclass(frozen=True)
 class DeviceBatch:
-    """Windows of a `DeviceStore`, not gathered yet.
+    """Windows of a `DeviceStore`, not gathered yet."""
 
-    Args:
-      store: where they lie.
-      index: positions `[B, T]` int32.
-      first: bool `[B, T]`; where it holds, `is_first` is set, whatever was stored.
-    """
-
-    store: DeviceStore
-    index: np.ndarray
-    first: np.ndarray
+    store: DeviceStore  # where they lie
+    index: np.ndarray  # positions `[B, T]` int32
+    first: np.ndarray  # bool `[B, T]`; where it holds, `is_first` is set, whatever was stored
 
 
 class DeviceStore:
-    """Transitions in accelerator memory, in the dtype of their space.
-
-    Args:
-      spaces: key to Space.
-      capacity: number of transitions.
-      device: where the arrays live; None for the default device.
-    """
+    """Transitions in accelerator memory, in the dtype of their space; None: the default device."""
 
     def __init__(
         self, spaces: Mapping[str, Space], capacity: int, device: jax.Device | None = None

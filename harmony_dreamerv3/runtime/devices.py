@@ -29,13 +29,7 @@ M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 
 
 def setup(config: JaxConfig) -> list[jax.Device]:
-    """Applies the block `jax` of the configuration; must run before any computation.
-
-    Args:
-      config: the block.
-
-    Returns:
-      The local devices of the chosen platform.
+    """Applies the block `jax` of the configuration, before any computation; returns the devices.
 
     Raises:
       UserError: for an unknown value, or a platform that is not there.
@@ -87,11 +81,12 @@ def keep_memory() -> None:
 def use_cache(folder: Path | None = None) -> None:
     """Keeps compiled programs on disk; where that cannot be, says so and goes on without.
 
-    Args:
-      folder: None for `$JAX_COMPILATION_CACHE_DIR`, or the user's cache directory.
+    The folder is `$JAX_COMPILATION_CACHE_DIR`, or in the user's cache directory, unless given.
     """
     try:
-        path = folder or _cache_folder()
+        chosen = folder or os.environ.get("JAX_COMPILATION_CACHE_DIR")
+        caches = os.environ.get("XDG_CACHE_HOME")
+        path = Path(chosen or (Path(caches or Path.home() / ".cache") / "harmony_dreamerv3/jax"))
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(f"permission denied: {path}")
@@ -101,14 +96,6 @@ def use_cache(folder: Path | None = None) -> None:
         return
     jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-
-
-def _cache_folder() -> Path:
-    chosen = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    if chosen:
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "harmony_dreamerv3" / "jax"
 
 
 def machine() -> str:
@@ -123,11 +110,7 @@ def machine() -> str:
 
 
 def mesh(population: int, data: int) -> jax.sharding.Mesh:
-    """Lays the devices of all processes out along two axes.
-
-    Args:
-      population: devices that share the learners.
-      data: devices that share the windows of each batch.
+    """Lays out devices of all processes: `population` share learners, `data` each one's windows.
 
     Raises:
       UserError: when there are fewer devices.
@@ -146,12 +129,7 @@ def mesh(population: int, data: int) -> jax.sharding.Mesh:
 def check_memory(state: Any, shares: int) -> None:
     """Refuses states that no device could hold; XLA on CPUs would wait for ever for that memory.
 
-    Args:
-      state: arrays or their shapes, of all learners.
-      shares: devices that share them equally.
-
-    Raises:
-      UserError: they need more than a device has.
+    `state` are arrays or their shapes, of all learners, which `shares` devices share equally.
     """
     need = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) / shares
     device = jax.local_devices()[0]

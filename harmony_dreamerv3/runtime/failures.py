@@ -8,22 +8,13 @@ import numpy as np
 
 
 class Failures:
-    """Remembers the first loss that was not finite, by member.
-
-    Args:
-      size: number of members N.
-    """
+    """Remembers the first loss that was not finite, by member."""
 
     def __init__(self, size: int) -> None:
         self._reasons: list[str | None] = [None] * size
 
     def look(self, names: Sequence[str], values: np.ndarray) -> None:
-        """Looks for losses and gradient norms that are not finite.
-
-        Args:
-          names: of M metrics.
-          values: `[N, M]` of one update.
-        """
+        """Looks for losses and gradient norms that are not finite, in an update's `[N, M]`."""
         for index in np.flatnonzero(~np.isfinite(values).all(-1)):
             bad = [n for n, v in zip(names, values[index]) if not np.isfinite(v)]
             # What a learner dies of; the weights of a method, say, are only looked at.

@@ -19,11 +19,6 @@ def each(function: Callable, size: int, mesh: Mesh) -> Callable:
     Over several devices each maps over its own members. Left to the partitioner, convolutions
     of one member after another would be computed on every device.
 
-    Args:
-      function: of one member.
-      size: number of members.
-      mesh: with the axis `population`.
-
     Returns:
       The same, with a leading axis `[N]` of every argument and result.
     """

@@ -29,14 +29,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class Runtime:
-    """N learners of one game as one compiled program.
-
-    Args:
-      config: the whole configuration.
-      obs_space: observation space.
-      act_space: `{'action': Space}`.
-      seeds: one for each learner.
-    """
+    """N learners of one game as one compiled program, one of each of the `seeds`."""
 
     def __init__(
         self,
@@ -50,12 +43,16 @@ class Runtime:
         self.seeds = tuple(int(seed) for seed in seeds)
         self.machine = devices.machine()
         self.mesh = devices.mesh(config.jax.population_devices, config.jax.data_devices)
-        self._check_mesh()
+        population, data = self.mesh.devices.shape
+        if self.size % population or config.batch_size % data:
+            raise UserError(
+                f"{self.size} seeds must be a multiple of jax.population_devices "
+                f"({population}), and batch_size {config.batch_size} of jax.data_devices ({data})"
+            )
         self._shard_state = NamedSharding(self.mesh, P("population"))
         self._shard_batch = NamedSharding(self.mesh, P("population", "data"))
         self._everywhere = NamedSharding(self.mesh, P())
-        raw = [jax.random.key_data(jax.random.key(s, impl="threefry2x32")) for s in self.seeds]
-        self.keys = self._place(np.stack([np.asarray(key) for key in raw]))
+        self.keys = self._place(np.stack([np.asarray(prng.of_seed(s)) for s in self.seeds]))
         init = jax.jit(self._each(self.agent.init))
         devices.check_memory(jax.eval_shape(init, self.keys), self.mesh.shape["population"])
         self.state: TrainState = self._place(init(self.keys))
@@ -84,29 +81,14 @@ class Runtime:
 
     def initial_carry(self, rows: int) -> Any:
         """Returns the policy's state of `[N, rows]` environments."""
-        return self._place(self._carry(rows))
+        carry = self.agent.initial_carry(rows)
+        return self._place(jax.tree.map(lambda x: jnp.stack([x] * self.size), carry))
 
     def act(
-        self,
-        carry: Any,
-        obs: Arrays,
-        counter: tuple[int, ...],
-        mode: str,
-        policy: Any = None,
+        self, carry: Any, obs: Arrays, counter: tuple[int, ...], mode: str, policy: Any = None
     ) -> tuple[Any, np.ndarray]:
-        """Chooses actions for `[N, rows]` environments.
-
-        Args:
-          carry: policy state; not reused by the caller.
-          obs: arrays `[N, rows, ...]`.
-          counter: whole numbers that name this call within its mode.
-          mode: `train` or `eval`.
-          policy: a `snapshot`; None for the newest parameters.
-
-        Returns:
-          The next carry, and actions float32 `[N, rows, A]`.
-        """
-        params = self._policy_params() if policy is None else policy
+        """Chooses actions for `[N, rows]` environments; see `Learner.act`."""
+        params = self.agent.policy_params(self.state) if policy is None else policy
         obs = {key: np.asarray(obs[key]) for key in self.agent.obs_keys}
         count = np.asarray(counter, np.uint32)
         carry, action = self._policy(params, carry, obs, self.keys, count, mode=mode)
@@ -125,7 +107,7 @@ class Runtime:
 
     def snapshot(self) -> Any:
         """Returns a copy of the policies' parameters that training leaves alone."""
-        return jax.tree.map(jnp.copy, self._policy_params())
+        return jax.tree.map(jnp.copy, self.agent.policy_params(self.state))
 
     # Training
 
@@ -172,33 +154,19 @@ class Runtime:
         else:
             arrays = batches
         batch = {k: np.stack([np.asarray(b[k]) for b in arrays]) for k in self.agent.batch_keys}
-        keys = jax.vmap(lambda key: prng.for_call(key, "report", jnp.asarray(counter, jnp.uint32)))(
-            self.keys
-        )
+        count = jnp.asarray(counter, jnp.uint32)
+        keys = jax.vmap(lambda key: prng.for_call(key, "report", count))(self.keys)
         out = jax.device_get(self._report(self.state, batch, keys))
         return [openloop.finish(trees.member(out, index)) for index in range(self.size)]
 
     # Saving
 
     def save(self, tree: Any = None) -> list[Arrays]:
-        """Returns a carry, a snapshot or the train state: for each member a flat dict on the host.
-
-        Args:
-          tree: leaves `[N, ...]`; None for the train state.
-        """
+        """Returns a carry, a snapshot or the train state (None), a flat dict for each member."""
         return trees.flat(self.state if tree is None else tree, self.size)
 
     def load(self, arrays: list[Arrays], like: Any = None) -> Any:
-        """Takes back what `save` returned.
-
-        Args:
-          arrays: one flat dict for each member.
-          like: a tree of the same structure and shapes, which is returned with the arrays' values;
-            None to continue from a train state.
-
-        Raises:
-          UserError: when names, shapes or dtypes are those of another agent.
-        """
+        """Takes back what `save` returned; see `Learner.load`."""
         if like is not None:
             return self._place(trees.unflat(like, arrays, self.size))
         self.state = self._place(trees.unflat(self.state, arrays, self.size))
@@ -252,12 +220,6 @@ class Runtime:
         if not self._names:
             self._names = sorted(jax.eval_shape(self._step, self.state, batch)[2])
 
-    def _policy_params(self) -> Any:
-        return self.agent.policy_params(self.state)
-
-    def _carry(self, rows: int) -> Any:
-        return jax.tree.map(lambda x: jnp.stack([x] * self.size), self.agent.initial_carry(rows))
-
     def _place(self, tree: Any) -> Any:
         return jax.device_put(tree, self._shard_state)
 
@@ -269,12 +231,3 @@ class Runtime:
             key: jax.make_array_from_callback(x.shape, self._shard_batch, x.__getitem__)
             for key, x in batch.items()
         }
-
-    def _check_mesh(self) -> None:
-        c = self.agent.config
-        population, data = self.mesh.devices.shape
-        if self.size % population or c.batch_size % data:
-            raise UserError(
-                f"{self.size} seeds must be a multiple of jax.population_devices "
-                f"({population}), and batch_size {c.batch_size} of jax.data_devices ({data})"
-            )

@@ -15,23 +15,13 @@ Arrays = dict[str, np.ndarray]
 
 
 def flat(tree: Any, size: int) -> list[Arrays]:
-    """Returns the leaves of each member on the host, by name.
-
-    Args:
-      tree: leaves `[N, ...]`.
-      size: N.
-    """
+    """Returns the leaves `[size, ...]` of a tree on the host, for each member by name."""
     leaves = {name: np.asarray(leaf) for name, leaf in named(tree)}
     return [{name: _plain(leaf[index]) for name, leaf in leaves.items()} for index in range(size)]
 
 
 def unflat(template: Any, arrays: Sequence[Arrays], size: int) -> Any:
-    """Returns the inverse of `flat`, on the host, in the dtypes of the template.
-
-    Args:
-      template: a tree of the same structure and shapes.
-      arrays: for each member its leaves by name.
-      size: N.
+    """Returns the inverse of `flat`, on the host, in the structure and dtypes of the template.
 
     Raises:
       UserError: when number, names or shapes differ.

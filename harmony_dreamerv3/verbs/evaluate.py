@@ -38,15 +38,11 @@ def run(args: argparse.Namespace) -> int:
     if args.seed is not None:
         check_seeds([args.seed])
     config = folder.read(args.logdir)
-    jax_config = dataclasses.replace(
-        config.jax, platform=args.platform or config.jax.platform,
-        population_devices=1, data_devices=1, coordinator="", processes=1, process=0,
-    )  # fmt: skip
     settings = dataclasses.replace(
         config.run, eval_eps=args.episodes or config.run.eval_eps,
         video_length=VIDEO if args.video else config.run.video_length,
     )  # fmt: skip
-    config = dataclasses.replace(config, jax=jax_config, run=settings)
+    config = dataclasses.replace(config, jax=config.jax.alone(args.platform), run=settings)
     with devices.memory_errors():
         devices.setup(config.jax)
         make_env = environments.maker(config, evaluation=True)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embodied.core.space import Space
-from harmony_dreamerv3 import normalize
-from harmony_dreamerv3.behavior import Behavior, Trajectory, lambda_return
+from harmony_dreamerv3.behavior import Behavior, ReturnScale, Trajectory, lambda_return
+from harmony_dreamerv3.config.dreamerv3 import RetnormConfig
 
 RNG = np.random.default_rng(0)
 H, N, F = 3, 5, 20
@@ -97,7 +97,7 @@ def head(params, feat):
 def test_actor_loss_is_the_formula(discrete):
     agent, params = discrete
     traj = trajectory(True)
-    scale = normalize.ReturnScale(jnp.float32(-1), jnp.float32(4))
+    scale = ReturnScale(jnp.float32(-1), jnp.float32(4))
     loss, aux = agent.behavior.actor_loss(params["actor"], params["critic"], traj, scale)
     big = as64(traj)
     value = np.vectorize(ref.twohot_mean, signature="(k)->()")(
@@ -132,7 +132,7 @@ def test_actor_loss_of_several_parts(discrete):
     traj = trajectory(True)
     numbers = rng.normal(size=(H + 1, N, 2)).astype(np.float32)
     traj = traj._replace(action=jnp.concatenate([traj.action, numbers], -1))
-    scale = normalize.ReturnScale(jnp.float32(-1), jnp.float32(4))
+    scale = ReturnScale(jnp.float32(-1), jnp.float32(4))
     loss, aux = behavior.actor_loss(actor, params["critic"], traj, scale)
     low, divisor = float(aux["scale"][0]), max(1.0, float(aux["scale"][1] - aux["scale"][0]))
     adv = (aux["returns"] - low) / divisor - (aux["value"][:-1] - low) / divisor
@@ -174,7 +174,7 @@ def test_critic_loss_is_the_formula(discrete):
 def test_gradients_of_the_actor_loss(discrete):
     agent, params = discrete
     traj = trajectory(True)
-    scale = normalize.ReturnScale(jnp.float32(-1), jnp.float32(4))
+    scale = ReturnScale(jnp.float32(-1), jnp.float32(4))
 
     def loss(critic, feat):
         moved = traj._replace(feat=feat)
@@ -198,7 +198,7 @@ def test_continuous_actor(discrete):
     expected = 0.9 * ref.sigmoid(hidden @ raw["std"]["kernel"] + raw["std"]["bias"] + 2) + 0.1
     np.testing.assert_allclose(std, expected, rtol=1e-4)
     assert (np.asarray(std) > 0.1).all() and (np.asarray(std) < 1).all()
-    scale = normalize.ReturnScale(jnp.float32(-1), jnp.float32(4))
+    scale = ReturnScale(jnp.float32(-1), jnp.float32(4))
     loss, aux = agent.behavior.actor_loss(params["actor"], params["critic"], traj, scale)
     low, divisor = float(aux["scale"][0]), max(1.0, float(aux["scale"][1] - aux["scale"][0]))
     adv = (aux["returns"] - low) / divisor - (aux["value"][:-1] - low) / divisor
@@ -211,3 +211,22 @@ def test_continuous_actor(discrete):
         )[0]
     )(traj.reward)
     assert np.any(grad)  # Through the returns, that is, through the dynamics.
+
+
+RETNORM = RetnormConfig(decay=0.99, max=1.0, perclo=5.0, perchi=95.0)
+
+
+def test_percentiles_are_interpolated_and_averages_start_at_zero():
+    # Of 0..100 the percentiles are 5 and 95; the averages move one hundredth from zero.
+    scale = ReturnScale(*jnp.zeros(2)).update(jnp.arange(101.0).reshape(101, 1), RETNORM)
+    np.testing.assert_allclose(scale, (0.05, 0.95), rtol=1e-6)
+
+
+def test_return_scale_is_the_formula():
+    rng = np.random.default_rng(0)
+    scale, expected = ReturnScale(jnp.float32(-2), jnp.float32(7)), (-2.0, 7.0)
+    for _ in range(3):
+        returns = rng.normal(size=(5, 7)).astype(np.float32) * 30
+        scale = scale.update(jnp.asarray(returns), RETNORM)
+        expected = ref.return_scale(*expected, returns.astype(np.float64))
+    np.testing.assert_allclose(scale, expected, rtol=1e-5)

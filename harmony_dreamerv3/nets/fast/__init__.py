@@ -14,16 +14,6 @@ from harmony_dreamerv3.nets.fast.pieces import Projected, cast, prepared, produc
 from harmony_dreamerv3.nets.fast.switch import plain
 
 __all__ = [
-    "Projected",
-    "block_product",
-    "block_project",
-    "cast",
-    "downsample",
-    "normalize",
-    "plain",
-    "prepared",
-    "product",
-    "project",
-    "scan",
-    "upsample",
-]
+    "Projected", "block_product", "block_project", "cast", "downsample", "normalize", "plain",
+    "prepared", "product", "project", "scan", "upsample",
+]  # fmt: skip

@@ -121,12 +121,9 @@ def _over_pixels(y: Array, x: Array) -> Array:
 
 
 def _pieces(function: Callable[..., Array], *args: Array, total: bool = False) -> Array:
-    """Calls a function for a few images after another, so that all between stays in a cache.
+    """Calls a function of images `[n, ...]` for few after another, so that all stays in a cache.
 
-    Args:
-      function: of images `[n, ...]`.
-      *args: `[N, ...]`.
-      total: adds the results up, instead of concatenating them.
+    Its results are concatenated, or with `total` added up.
     """
     count = len(args[0])
     size = next(size for size in range(min(PIECE, count), 0, -1) if count % size == 0)
@@ -172,27 +169,17 @@ _kernel_gradient = _on(_cpu_kernel_gradient, _library_kernel_gradient)
 
 
 def downsample(x: Array, kernel: Array) -> Array:
-    """Convolution of stride 2, "same" padding.
+    """Convolution of stride 2, "same" padding: `[N, H / 2, W / 2, O]`.
 
-    Args:
-      x: `[N, H, W, I]`, H and W even.
-      kernel: `[4, 4, I, O]`.
-
-    Returns:
-      `[N, H / 2, W / 2, O]`.
+    `x` is `[N, H, W, I]`, H and W even, the kernel `[4, 4, I, O]`.
     """
     return _library_down(x, kernel) if is_plain() else _downsample(x, kernel)
 
 
 def upsample(x: Array, kernel: Array) -> Array:
-    """Transposed convolution of stride 2, "same" padding.
+    """Transposed convolution of stride 2, "same" padding: `[N, 2 H, 2 W, O]`.
 
-    Args:
-      x: `[N, H, W, I]`.
-      kernel: `[4, 4, O, I]`, not flipped.
-
-    Returns:
-      `[N, 2 H, 2 W, O]`.
+    `x` is `[N, H, W, I]`, the kernel `[4, 4, O, I]`, not flipped.
     """
     return _library_up(x, kernel) if is_plain() else _upsample(x, kernel)
 

@@ -82,10 +82,10 @@ def _backward(step: Step, saved: Any, by_out: Any) -> tuple[Any, Any, Any]:
 
 
 def _at_all_steps(function: Callable, *args: Any) -> tuple[list[Array], Callable]:
-    """Calls a function of one step for all steps.
+    """Calls a function of one step, whose result is a pytree such as a pullback, for all steps.
 
     Args:
-      function: its result is a pytree, such as a pullback.
+      function: of one step's values.
       *args: for each argument all its values, `[T, ...]`.
 
     Returns:

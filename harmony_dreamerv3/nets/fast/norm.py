@@ -15,11 +15,7 @@ EPSILON = 1e-3
 
 
 def normalize(x: Array) -> Array:
-    """Shifts and scales the last axis to mean 0 and variance 1, epsilon 1e-3.
-
-    Args:
-      x: `[..., C]` in full precision.
-    """
+    """Shifts and scales the last axis, in full precision, to mean 0 and variance 1."""
     return _normalize(x, _mean_by_sum)[0] if is_plain() else _fast(x)
 
 
@@ -40,8 +36,7 @@ def _mean(x: Array) -> Array:
 
 def _mean_by_product(x: Array) -> Array:
     # CPUs sum short rows one number at a time.
-    channels = x.shape[-1]
-    return x @ jnp.full((channels, 1), 1 / channels, x.dtype)
+    return x @ jnp.full((x.shape[-1], 1), 1 / x.shape[-1], x.dtype)
 
 
 @jax.custom_vjp

@@ -28,24 +28,14 @@ class Projected(NamedTuple):
 
 
 def project(layer: nn.Module, kernel: Array, sizes: Sequence[int], index: int, x: Array) -> Any:
-    """Multiplies piece `index`, `x` `[..., sizes[index]]`, ahead of `product`.
-
-    The other arguments are those of `product`. The plain twin leaves the piece as it is.
-    """
+    """Multiplies piece `index`, `x`, ahead of `product`; the plain twin leaves it as it is."""
     return x if is_plain() else Projected(x @ _rows(layer, kernel, sizes)[index])
 
 
 def product(layer: nn.Module, kernel: Array, sizes: Sequence[int], pieces: Sequence[Any]) -> Array:
-    """Multiplies an input that comes in pieces.
+    """`concatenate(pieces, -1) @ kernel`, `[..., O]`, of a layer's kernel `[sum(sizes), O]`.
 
-    Args:
-      layer: to which the kernel belongs.
-      kernel: of the whole input, `[sum(sizes), O]`.
-      sizes: of the pieces.
-      pieces: `[..., sizes[i]]`, or what `project` made of them.
-
-    Returns:
-      `concatenate(pieces, -1) @ kernel`, `[..., O]`.
+    Pieces are `[..., sizes[i]]`, or what `project` made of them.
     """
     known = any(isinstance(x, Projected) for x in pieces)
     if not (known or layer.is_mutable_collection("rows")):
@@ -65,10 +55,7 @@ def cast(params: Any, dtype: Any) -> Any:
 def prepared(module: nn.Module, params: Any, dtype: Any) -> Variables:
     """Variables of a module whose kernels are cast and split once, ahead of a loop.
 
-    Args:
-      module: called without arguments it uses all its layers.
-      params: its parameters.
-      dtype: of its products.
+    Called without arguments, the module must use all its layers; its products are of `dtype`.
     """
     variables = {"params": cast(params, dtype)}
     if is_plain():

@@ -16,7 +16,7 @@ KERNELS = [((300, 700), 500.0), ((700, 300), 500.0), ((4, 4, 30, 90), 960.0)]
 
 @pytest.mark.parametrize(("shape", "fan"), KERNELS)
 def test_hidden_layers_start_from_a_truncated_normal(shape, fan):
-    x = np.asarray(normal_avg()(KEY, shape), np.float64)
+    x = np.asarray(normal_avg(KEY, shape), np.float64)
     assert x.std() == pytest.approx(math.sqrt(1 / fan), rel=0.01)
     assert x.mean() == pytest.approx(0, abs=4 * x.std() / math.sqrt(x.size))
     # Cut at two standard deviations of the normal before it was cut.

@@ -1,4 +1,4 @@
-"""Decoder of images and vectors, and their losses."""
+"""Encoder and decoder of images and vectors, and the decoder's losses."""
 
 from __future__ import annotations
 
@@ -11,8 +11,53 @@ import jax.numpy as jnp
 
 from harmony_dreamerv3.config.dreamerv3 import CoderConfig
 from harmony_dreamerv3.nets import fast
-from harmony_dreamerv3.nets.distributions import symexp, symlog
+from harmony_dreamerv3.nets.distributions import symlog
 from harmony_dreamerv3.nets.layers import MLP, Array, Linear, Norm, full, normal_avg, uniform_avg
+
+
+class Downsample(nn.Module):
+    """4x4 convolution of stride 2 without bias, layer norm over channels, SiLU."""
+
+    channels: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Maps `[N, H, W, C]` to `[N, H / 2, W / 2, channels]`."""
+        shape = (4, 4, x.shape[-1], self.channels)
+        kernel = self.param("kernel", normal_avg, shape, jnp.float32).astype(self.dtype)
+        return nn.silu(Norm(name="norm")(fast.downsample(x, kernel)))
+
+
+class Encoder(nn.Module):
+    """Joint embedding of images, concatenated over channels, and vectors, concatenated in symlog.
+
+    The first convolution makes `config.cnn_depth` channels and each further one doubles them, down
+    to the height and width `config.minres`.
+    """
+
+    cnn_keys: tuple[str, ...]
+    mlp_keys: tuple[str, ...]
+    config: CoderConfig
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, obs: Mapping[str, Array]) -> Array:
+        """Embeds images `[..., H, W, C]` uint8 and vectors `[..., *shape]` into `[..., E]`."""
+        outputs, lead, c = [], obs["is_first"].shape, self.config
+        if self.cnn_keys:
+            images = jnp.concatenate([obs[key] for key in self.cnn_keys], -1)
+            x = images.reshape(-1, *images.shape[-3:]).astype(self.dtype) / 255.0 - 0.5
+            stage = 0
+            while x.shape[-2] > c.minres:
+                x = Downsample(c.cnn_depth * 2**stage, self.dtype, name=f"cnn{stage}")(x)
+                stage += 1
+            outputs.append(x.reshape(*lead, -1))
+        if self.mlp_keys:
+            vectors = [full(obs[key]).reshape(*lead, -1) for key in self.mlp_keys]
+            x = symlog(jnp.concatenate(vectors, -1))
+            outputs.append(MLP(c.mlp_layers, c.mlp_units, self.dtype, name="mlp")(x))
+        return jnp.concatenate(outputs, -1)
 
 
 class Upsample(nn.Module):
@@ -26,7 +71,7 @@ class Upsample(nn.Module):
     def __call__(self, x: Array) -> Array:
         """Maps `[N, H, W, C]` to `[N, 2 H, 2 W, channels]`."""
         shape = (4, 4, self.channels, x.shape[-1])
-        init = uniform_avg() if self.last else normal_avg()
+        init = uniform_avg() if self.last else normal_avg
         kernel = self.param("kernel", init, shape, jnp.float32).astype(self.dtype)
         x = fast.upsample(x, kernel)
         if self.last:
@@ -35,14 +80,10 @@ class Upsample(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Reconstruction of image and vector keys from latent features.
+    """Reconstruction of images `(H, W, C)` and vectors, by key, from latent features.
 
-    Attributes:
-      images: shape `(H, W, C)` of each image key.
-      vectors: shape of each vector key.
-      config: height and width `minres` at which the transposed convolutions start, channels
-        before the last one, halved by each; layers and width of the vector network.
-      dtype: dtype of the computation.
+    Transposed convolutions start at the height and width `config.minres`, and halve the channels
+    down to `config.cnn_depth` before the last one.
     """
 
     images: Mapping[str, tuple[int, ...]]
@@ -52,14 +93,7 @@ class Decoder(nn.Module):
 
     @nn.compact
     def __call__(self, feat: Array) -> dict[str, Array]:
-        """Reconstructs observations.
-
-        Args:
-          feat: `[..., D + S * C]`.
-
-        Returns:
-          In full precision: images `[..., H, W, C]` as x / 255; vectors in symlog space.
-        """
+        """From `[..., F]`, in full precision: images as x / 255, vectors in symlog space."""
         outputs: dict[str, Array] = {}
         if self.images:
             shapes = list(self.images.values())
@@ -89,35 +123,15 @@ class Decoder(nn.Module):
 
 
 def image_loss(mean: Array, target: Array) -> Array:
-    """Squared error of images, summed over pixels and channels.
-
-    Args:
-      mean: `[..., H, W, C]`, in the units of x / 255.
-      target: `[..., H, W, C]` uint8.
-
-    Returns:
-      `[...]`.
-    """
+    """Squared error `[...]`, summed over `[..., H, W, C]`, of x / 255; the target is uint8."""
     return jnp.square(mean - target.astype(mean.dtype) / 255.0).sum((-3, -2, -1))
 
 
-def vector_loss(mean: Array, target: Array, dims: int, tolerance: float = 1e-8) -> Array:
-    """Squared error in symlog space, summed over the vector.
+def vector_loss(mean: Array, target: Array, dims: int) -> Array:
+    """Squared error `[...]` in symlog space, summed over the last `dims` axes, a vector's shape.
 
-    Args:
-      mean: `[..., *shape]` in symlog space.
-      target: `[..., *shape]` in the observation's units.
-      dims: number of axes of the vector's own shape, summed over.
-      tolerance: squared distances below it count as zero.
-
-    Returns:
-      `[...]`.
+    `mean` is in symlog space, `target` in the observation's units.
     """
     distance = jnp.square(mean - symlog(full(target)))
-    distance = jnp.where(distance < tolerance, 0.0, distance)
+    distance = jnp.where(distance < 1e-8, 0.0, distance)  # So small ones count as none.
     return distance.sum(tuple(range(distance.ndim - dims, distance.ndim)))
-
-
-def vector_mean(mean: Array) -> Array:
-    """Prediction in the observation's units."""
-    return symexp(mean)
