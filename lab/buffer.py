@@ -32,17 +32,12 @@ NEEDED = ("action", "reward", "is_first", "is_last", "is_terminal")
 
 @dataclasses.dataclass(frozen=True)
 class Buffer:
-    """Transitions in the order of time, stream after stream.
+    """Transitions in the order of time, stream after stream."""
 
-    Args:
-      config: of the run that collected them.
-      arrays: `[K, ...]` by key; `action` is the one taken after the observation of its row.
-      ends: number after the last row of each stream, increasing; the last one is K.
-    """
-
-    config: Config
+    config: Config  # of the run that collected them
+    # `[K, ...]` by key; `action` is the one taken after the observation of its row.
     arrays: Mapping[str, np.ndarray]
-    ends: tuple[int, ...]
+    ends: tuple[int, ...]  # number after the last row of each stream, increasing; the last one is K
 
     @property
     def size(self) -> int:

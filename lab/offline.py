@@ -41,11 +41,7 @@ def make_agent(config: Config, buffer: Buffer) -> Any:
 
 
 class Trainer:
-    """The compiled functions of one agent, shared by its seeds.
-
-    Args:
-      agent: the agent.
-    """
+    """The compiled functions of one agent, shared by its seeds."""
 
     def __init__(self, agent: Any) -> None:
         self.agent = agent
@@ -60,14 +56,7 @@ class Trainer:
 def model_step(agent: Any, state: Any, batch: Any) -> tuple[Any, Metrics]:
     """The first part of `Agent.train_step`: world model and balance, nothing else.
 
-    Args:
-      agent: the agent.
-      state: before the update.
-      batch: windows `[B, T, ...]`, as for `Agent.train_step`.
-
-    Returns:
-      The state after, with the same draws and so the same world model and balance as after
-      `train_step`; scalar metrics.
+    Its draws and so the world model and balance after are the same.
     """
     key, _ = prng.for_update(state.key, state.updates)
     new, _, metrics = agent.train_model(state, batch, key)

@@ -16,18 +16,13 @@ SPARSE = 0.5  # Rewards are sparse when at least this share of the training step
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """When a predicted reward counts as right.
+    """When a predicted reward counts as right."""
 
-    Args:
-      tolerance: right where the prediction is nearer than that to the truth.
-      sparse: whether most steps pay nothing; then a step counts as rewarding, and a prediction
-        as one of reward, where it is further than `tolerance` from 0.
-      mean: of the training rewards: what a model that knows nothing would predict.
-    """
-
-    tolerance: float
+    tolerance: float  # right where the prediction is nearer than that to the truth
+    # Whether most steps pay nothing; then a step counts as rewarding, and a prediction as one of
+    # reward, where it is further than `tolerance` from 0.
     sparse: bool
-    mean: float
+    mean: float  # of the training rewards: what a model that knows nothing would predict
 
 
 def scale(rewards: np.ndarray, tolerance: float | None) -> Scale:

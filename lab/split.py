@@ -17,19 +17,13 @@ LEAST = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """The last part of every stream is held out; what comes before is for training.
+    """The last part of every stream is held out; what comes before is for training."""
 
-    Args:
-      train: first row and the one after the last, of each stream's part for training.
-      held: likewise of what is held out; both are disjoint.
-      episode: number of each row's episode, `[K]`.
-      whole: whether only whole episodes were held out.
-    """
-
+    # First row and the one after the last, of each stream's part for training.
     train: tuple[tuple[int, int], ...]
-    held: tuple[tuple[int, int], ...]
-    episode: np.ndarray
-    whole: bool
+    held: tuple[tuple[int, int], ...]  # likewise of what is held out; both are disjoint
+    episode: np.ndarray  # number of each row's episode, `[K]`
+    whole: bool  # whether only whole episodes were held out
 
     def describe(self) -> dict[str, Any]:
         """Sizes of both parts, fit for json."""

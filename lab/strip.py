@@ -12,13 +12,7 @@ from lab.buffer import Buffer
 def choose(rewards: np.ndarray, observed: int, every: int, tolerance: float) -> int:
     """Returns the window whose predicted part pays most often, at shown frames above all.
 
-    It depends on the true rewards alone, so it favours no method.
-
-    Args:
-      rewards: `[W, L]`.
-      observed: steps that the models see.
-      every: a frame is shown every so many steps.
-      tolerance: see `rewards.Scale`.
+    It depends on the true rewards `[W, L]` alone, so it favours no method.
     """
     paid = np.abs(rewards) > tolerance
     paid[:, :observed] = False

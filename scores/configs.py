@@ -64,10 +64,7 @@ def settings(path: Path) -> dict[str, str]:
 
 
 def differences(a: Group, b: Group) -> tuple[Grid | None, list[Problem]]:
-    """Compares the configs behind two groups.
-
-    Args:
-      a, b: groups from run folders; anything else has no config.
+    """Compares the configs behind two groups of run folders; other groups have none.
 
     Returns:
       A grid with one row for each key whose values differ (None: not both have configs), and

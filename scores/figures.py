@@ -45,10 +45,7 @@ def learning_curves(
 ) -> Figure:
     """Draws one panel a game, as the paper's Fig. 13: mean and band over seeds.
 
-    Args:
-      groups, columns: the same methods, in the same order; published ones are left out.
-      frames: budget, None for the benchmark's.
-      band: of `BANDS`, see `curves.learning_curve`.
+    `columns` are those of the groups; published ones are left out. See `curves.learning_curve`.
     """
     by_game = {
         game: [learning_curve(g, game, c, frames, band) for g, c in zip(groups, columns)]

@@ -16,21 +16,14 @@ from scores.names import data, normalise
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """One published column.
+    """One published column."""
 
-    Attributes:
-      title: the column's heading in print.
-      protocol: how its authors scored ('as published' where they do not say).
-      printed: human-normalised 'mean' and 'median' as a paper prints them, 1.0 = human.
-      scores: score of each game, by canonical game name.
-      source: where the numbers are from; empty for those of the paper's Table 2.
-    """
-
-    title: str
-    protocol: str
+    title: str  # the column's heading in print
+    protocol: str  # how its authors scored ('as published' where they do not say)
+    # human-normalised 'mean' and 'median' as a paper prints them, 1.0 = human.
     printed: Mapping[str, float]
-    scores: Mapping[str, float]
-    source: str = ""
+    scores: Mapping[str, float]  # score of each game, by canonical game name
+    source: str = ""  # where the numbers are from; empty for those of the paper's Table 2
 
 
 @functools.cache

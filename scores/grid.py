@@ -36,21 +36,13 @@ _LATEX = {
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One cell.
+    """One cell."""
 
-    Attributes:
-      text: what is printed.
-      detail: printed after it in smaller letters, such as an interval.
-      bold: whether it is among the best.
-      marks: signs of `MARKS`, printed right after the text.
-      value: what the cell sorts by; None: its text.
-    """
-
-    text: str
-    detail: str = ""
-    bold: bool = False
-    marks: str = ""
-    value: float | None = None
+    text: str  # what is printed
+    detail: str = ""  # printed after it in smaller letters, such as an interval
+    bold: bool = False  # whether it is among the best
+    marks: str = ""  # signs of `MARKS`, printed right after the text
+    value: float | None = None  # what the cell sorts by; None: its text
 
 
 @dataclasses.dataclass(frozen=True)

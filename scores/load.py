@@ -22,16 +22,11 @@ HELP = data("arguments")["source"]
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """What becomes one column.
+    """What becomes one column."""
 
-    Attributes:
-      name: the column's heading.
-      runs: one for each game and seed; empty for a published column.
-      published: the published column, which has means only, instead of runs.
-    """
-
-    name: str
-    runs: tuple[Run, ...] = ()
+    name: str  # the column's heading
+    runs: tuple[Run, ...] = ()  # one for each game and seed; empty for a published column
+    # The published column, which has means only, instead of runs.
     published: games.Published | None = None
 
 

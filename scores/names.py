@@ -80,12 +80,8 @@ def is_known(name: str) -> bool:
 def task_of(stem: str, folder: str) -> tuple[str, str]:
     """Returns method and task of a file such as `tdmpc2/walker-walk` or `tdmpc2-walker-walk`.
 
-    Args:
-      stem: the file's name without its ending.
-      folder: name of the folder that it is in: the method, if the name is the task's alone.
-
-    Returns:
-      The task is empty where the name does not end in one that is known.
+    The task is empty where the stem does not end in one that is known; the folder is the method
+    where the stem is the task alone.
     """
     parts = re.split(r"([-_ ])", stem)
     for start in range(0, len(parts), 2):

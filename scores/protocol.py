@@ -42,29 +42,19 @@ FLAGS: Mapping[str, str] = {
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """Scores of one method: `[runs, tasks]`, NaN where there is none.
+    """Scores of one method: `[runs, tasks]`, NaN where there is none."""
 
-    Attributes:
-      name: heading.
-      protocol: how the scores were made; see `REDUCTIONS`.
-      games: T canonical names: the 26 in the paper's order, then others.
-      seeds: R row names.
-      scores: `[R, T]` raw scores; a published column has one row, its means.
-      episodes: `[R, T]` episodes behind each, 0 where there is no score, UNKNOWN if not told.
-      budgets: frames at which each game was scored; see `budgets.budgets`.
-      published: the published column, or None for measured scores.
-      notes: what a reader of the column must know.
-    """
-
-    name: str
-    protocol: str
-    games: Sequence[str]
-    seeds: Sequence[int | str]
-    scores: np.ndarray
+    name: str  # heading
+    protocol: str  # how the scores were made; see `REDUCTIONS`
+    games: Sequence[str]  # T canonical names: the 26 in the paper's order, then others
+    seeds: Sequence[int | str]  # R row names
+    scores: np.ndarray  # `[R, T]` raw scores; a published column has one row, its means
+    # `[R, T]` episodes behind each, 0 where there is no score, UNKNOWN if not told.
     episodes: np.ndarray
+    # Frames at which each game was scored; see `budgets.budgets`.
     budgets: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    published: Published | None = None
-    notes: Sequence[str] = ()
+    published: Published | None = None  # the published column, or None for measured scores
+    notes: Sequence[str] = ()  # what a reader of the column must know
 
     def of(self, game: str) -> np.ndarray:
         """Returns the scores of one game, without missing seeds: `[n]`."""

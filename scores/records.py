@@ -63,31 +63,19 @@ EMPTY = Series(np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One seed of one method on one game.
+    """One seed of one method on one game."""
 
-    Attributes:
-      method: name of the column that it belongs to.
-      game: canonical name (see `names.normalise`).
-      seed: as the file has it; integers where it can be read as one.
-      path: the file or folder it was read from.
-      evals: one point per evaluation.
-      trains: training episodes (or bins of them).
-      length: frames that its configuration planned, 0 where none tells.
-      overshoot: frames by which it may end beyond its length, as `envs` need not divide it.
-      width: frames of a bin, if the training episodes come in bins.
-      final: whether it is one score at an unknown frame instead of a curve.
-    """
-
-    method: str
-    game: str
-    seed: int | str
-    path: str
-    evals: Series = EMPTY
-    trains: Series = EMPTY
-    length: float = 0.0
+    method: str  # name of the column that it belongs to
+    game: str  # canonical name (see `names.normalise`)
+    seed: int | str  # as the file has it; integers where it can be read as one
+    path: str  # the file or folder it was read from
+    evals: Series = EMPTY  # one point per evaluation
+    trains: Series = EMPTY  # training episodes (or bins of them)
+    length: float = 0.0  # frames that its configuration planned, 0 where none tells
+    # Frames by which it may end beyond its length, as `envs` need not divide it.
     overshoot: float = 0.0
-    width: float = 0.0
-    final: bool = False
+    width: float = 0.0  # frames of a bin, if the training episodes come in bins
+    final: bool = False  # whether it is one score at an unknown frame instead of a curve
 
     @property
     def curve(self) -> Series:

@@ -82,13 +82,9 @@ def _every(scores: np.ndarray) -> np.ndarray:
 def resamples(
     scores: np.ndarray, rng: np.random.Generator, count: int, chunk: int
 ) -> Iterator[np.ndarray]:
-    """Yields stratified resamples of runs, `[chunk, R, T]` at a time.
+    """Yields `count` stratified resamples of runs, `[chunk, R, T]` at most at a time.
 
-    Args:
-      scores: `[R, T]`, NaN where a task has fewer runs; every task has at least one.
-      rng: source of the draws.
-      count: resamples in all.
-      chunk: most resamples at a time.
+    `scores` are `[R, T]`, NaN where a task has fewer runs; every task has at least one.
     """
     order = np.argsort(np.isnan(scores), axis=0, kind="stable")
     runs = np.take_along_axis(scores, order, axis=0)  # runs first, then NaN
@@ -131,14 +127,9 @@ def bootstrap(
 
 
 def aggregates(scores: np.ndarray, count: int = RESAMPLES) -> dict[str, Estimate]:
-    """Estimates every one of `AGGREGATES` on human-normalised scores.
+    """Estimates every one of `AGGREGATES` on human-normalised scores `[R, T]`.
 
-    Args:
-      scores: `[R, T]`, NaN where a run is missing; tasks without any run are left out.
-      count: bootstrap resamples.
-
-    Returns:
-      By name; all NaN if no task has a run.
+    A missing run is NaN; tasks without any are left out, and without any task all are NaN.
     """
     scores = scores[:, np.isfinite(scores).any(0)]
     if not scores.size:
@@ -151,9 +142,7 @@ def aggregate_differences(
 ) -> dict[str, Estimate]:
     """Estimates aggregate(b) - aggregate(a) for every one of `AGGREGATES`.
 
-    Args:
-      a, b: `[R_a, T]` and `[R_b, T]` human-normalised scores of the same tasks, each with runs.
-      count: bootstrap resamples of each.
+    Both are human-normalised scores of the same tasks, `[R, T]`, each with runs.
     """
     changes = bootstrap(lambda x, y: _every(y) - _every(x), a, b, count=count)
     return dict(zip(AGGREGATES, changes))

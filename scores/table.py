@@ -24,25 +24,15 @@ WITHIN = 0.05  # of the best: bold
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One number of the table.
+    """One number of the table."""
 
-    Attributes:
-      row: game or aggregate.
-      column: the column's name.
-      estimate: value with interval.
-      seeds: runs behind it.
-      episodes: behind it, None if not known.
-      flags: keys of `grid.MARKS`.
-      best: whether it is within 5% of the best of its row.
-    """
-
-    row: str
-    column: str
-    estimate: Estimate
-    seeds: int
-    episodes: int | None
-    flags: tuple[str, ...] = ()
-    best: bool = False
+    row: str  # game or aggregate
+    column: str  # the column's name
+    estimate: Estimate  # value with interval
+    seeds: int  # runs behind it
+    episodes: int | None  # behind it, None if not known
+    flags: tuple[str, ...] = ()  # keys of `grid.MARKS`
+    best: bool = False  # whether it is within 5% of the best of its row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,12 +134,7 @@ def _best(row: str, contest: Sequence[Entry]) -> list[Entry]:
 
 
 def grid(table: Table, intervals: bool = True) -> Grid:
-    """Lays the table out for printing.
-
-    Args:
-      table: what `build` returned.
-      intervals: whether games show their intervals, too (aggregates always do).
-    """
+    """Lays the table out; `intervals`: those of games, too (aggregates always have theirs)."""
     columns, rated = table.columns, table.rated
     blank = [Cell(""), Cell("")] if rated else []  # below the references Random and Human
 

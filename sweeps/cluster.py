@@ -155,13 +155,7 @@ def _last_line(error: Exception) -> str:
 
 
 def attempt(root: Path, job: Job, stop: Path, share: int) -> int:
-    """Runs a job on the node that calls this, to its end or until it is asked to stop.
-
-    Args:
-      root: the sweep's folder.
-      job: the job.
-      stop: a file whose existence asks for the stop.
-      share: jobs for each accelerator.
+    """Runs a job on the node that calls this, to its end or until the file `stop` exists.
 
     Returns:
       The exit status, negative the number of a signal.

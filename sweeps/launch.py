@@ -23,12 +23,7 @@ MEMORY = 0.9
 
 
 def log_path(root: Path, job: Job) -> Path:
-    """Returns where a job's output goes.
-
-    Args:
-      root: the sweep's folder.
-      job: the job.
-    """
+    """Returns where a job's output goes."""
     return root / FOLDER / "logs" / f"{job.name}.log"
 
 

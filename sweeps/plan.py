@@ -17,25 +17,16 @@ FOLDER = "sweep"  # In the sweep's folder, beside those of the methods.
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One run of the training command: a method on a task, with one seed or a population.
+    """One run of the training command: a method on a task, with one seed or a population."""
 
-    Args:
-      method: name of the configuration block, and of the column in tables.
-      task: such as `atari_pong`.
-      seeds: of the run; several are trained as one program.
-      population: whether the run is a population, with a folder for each seed inside its own.
-      arguments: of Python, all but `--logdir`, such as `-m program train --task atari_pong`.
-      steps: agent steps at which each seed is finished.
-      devices: accelerators that the job takes.
-    """
-
-    method: str
-    task: str
-    seeds: tuple[int, ...]
-    population: bool
+    method: str  # name of the configuration block, and of the column in tables
+    task: str  # such as `atari_pong`
+    seeds: tuple[int, ...]  # of the run; several are trained as one program
+    population: bool  # whether the run is a population, with a folder for each seed inside its own
+    # Of Python, all but `--logdir`, such as `-m program train --task atari_pong`.
     arguments: tuple[str, ...]
-    steps: int
-    devices: int = 1
+    steps: int  # agent steps at which each seed is finished
+    devices: int = 1  # accelerators that the job takes
 
     @property
     def name(self) -> str:
@@ -49,37 +40,23 @@ class Job:
         return place if self.population else f"{place}/seed-{self.seeds[0]}"
 
     def runs(self, root: Path) -> list[Path]:
-        """Returns the run folder of each seed.
-
-        Args:
-          root: the sweep's folder.
-        """
+        """Returns the run folder of each seed, below that of the sweep."""
         folder = root / self.folder
         return [folder / f"seed-{seed}" for seed in self.seeds] if self.population else [folder]
 
     def command(self, root: Path, python: Sequence[str]) -> list[str]:
-        """Returns the whole command.
-
-        Args:
-          root: the sweep's folder.
-          python: the interpreter.
-        """
+        """Returns the whole command, of the interpreter `python`."""
         return [*python, *self.arguments, "--logdir", str(root / self.folder)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """All jobs of a sweep.
+    """All jobs of a sweep."""
 
-    Args:
-      shared: the arguments that all jobs have in common; later commands must repeat them.
-      jobs: in the order in which they are begun.
-      storage: URL of the folder in object storage that keeps the runs; empty: none does.
-    """
-
+    # The arguments that all jobs have in common; later commands must repeat them.
     shared: tuple[str, ...]
-    jobs: tuple[Job, ...]
-    storage: str = ""
+    jobs: tuple[Job, ...]  # in the order in which they are begun
+    storage: str = ""  # URL of the folder in object storage that keeps the runs; empty: none does
 
     def joined(self, other: Plan) -> Plan:
         """Returns the plan of these jobs and those that only another plan has.

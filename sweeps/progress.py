@@ -16,47 +16,29 @@ _TAIL = 2**18  # Bytes of metrics.jsonl in which the last evaluation is looked f
 
 @dataclasses.dataclass(frozen=True)
 class Saved:
-    """What the newest checkpoints of a job hold.
+    """What the newest checkpoints of a job hold."""
 
-    Args:
-      step: agent step of the checkpoint; -1 where there is none.
-      done: whether the job is finished.
-      frozen: seeds that take no further part, with the reasons.
-    """
-
-    step: int
-    done: bool
-    frozen: dict[int, str]
+    step: int  # agent step of the checkpoint; -1 where there is none
+    done: bool  # whether the job is finished
+    frozen: dict[int, str]  # seeds that take no further part, with the reasons
 
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """How far a job is and how fast.
+    """How far a job is and how fast."""
 
-    Args:
-      step: agent steps of each seed.
-      rate: agent steps a second of each seed, over all the time that it ran; 0 if not known.
-      updates_rate: updates a second of each seed, lately.
-      time: when that was last recorded, in seconds since 1970.
-      returns: mean return of the last evaluation, over seeds; None before the first.
-      repeat: frames for each agent step; 0 if not known.
-    """
-
-    step: int = 0
+    step: int = 0  # agent steps of each seed
+    # Agent steps a second of each seed, over all the time that it ran; 0 if not known.
     rate: float = 0.0
-    updates_rate: float = 0.0
-    time: float = 0.0
+    updates_rate: float = 0.0  # updates a second of each seed, lately
+    time: float = 0.0  # when that was last recorded, in seconds since 1970
+    # Mean return of the last evaluation, over seeds; None before the first.
     returns: float | None = None
-    repeat: int = 0
+    repeat: int = 0  # frames for each agent step; 0 if not known
 
 
 def saved(job: Job, root: Path) -> Saved:
-    """Looks into the newest checkpoint's manifests; the files they name are not verified.
-
-    Args:
-      job: the job.
-      root: the sweep's folder.
-    """
+    """Looks into the newest checkpoint's manifests; the files they name are not verified."""
     folder = root / job.folder / "checkpoints"
     names = folder.glob("*.json") if job.population else folder.glob("*/manifest.json")
     checkpoints = sorted((p.stem if job.population else p.parent.name for p in names), reverse=True)
@@ -79,12 +61,7 @@ def saved(job: Job, root: Path) -> Saved:
 
 
 def measure(job: Job, root: Path) -> Progress:
-    """Reads the records of a job's seeds.
-
-    Args:
-      job: the job.
-      root: the sweep's folder.
-    """
+    """Reads the records of a job's seeds."""
     runs = job.runs(root)
     # Frozen seeds write no more, the others write alike.
     lines = max((read_lines(run / "timing.jsonl") for run in runs), key=_newest)

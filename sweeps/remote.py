@@ -33,23 +33,12 @@ _SMALL = re.compile(
 
 
 def refresh(storage: Storage, root: Path) -> None:
-    """Fetches what is small: plan, states, logs, records, manifests.
-
-    Args:
-      storage: the sweep's folder in storage.
-      root: the sweep's folder on this machine.
-    """
+    """Fetches what is small: plan, states, logs, records, manifests."""
     fetch(storage, root, lambda path: _SMALL.fullmatch(path) is not None)
 
 
 class Copy:
-    """A job on this node, and its copy in storage.
-
-    Args:
-      storage: the sweep's folder in storage.
-      root: a folder of this node that stands for the sweep's.
-      job: the job.
-    """
+    """A job on this node, where `root` stands for the sweep's folder, and its copy in storage."""
 
     def __init__(self, storage: Storage, root: Path, job: Job) -> None:
         self._storage, self._root, self._job = storage, root, job
@@ -107,13 +96,13 @@ class Copy:
 
 
 def attempt(url: str, job: Job, before: JobState, stop: str, share: int) -> int:
-    """Runs a job on the node that calls this, to its end or until it is asked to stop.
+    """Runs a job on the node that calls this, to its end or until the object `stop` exists.
 
     Args:
       url: the sweep's folder in storage.
       job: the job.
       before: its state when it was given out.
-      stop: an object whose existence asks for the stop.
+      stop: path in storage.
       share: jobs for each accelerator.
 
     Returns:

@@ -23,17 +23,11 @@ EVERY = 60.0  # Seconds between lines about how it stands.
 
 @dataclasses.dataclass(frozen=True)
 class Ended:
-    """An attempt that is over.
+    """An attempt that is over."""
 
-    Args:
-      job: the job.
-      code: exit status, negative the number of a signal; None when the machine was lost.
-      reason: what is known beyond the code.
-    """
-
-    job: Job
-    code: int | None
-    reason: str = ""
+    job: Job  # the job
+    code: int | None  # exit status, negative the number of a signal; None when the machine was lost
+    reason: str = ""  # what is known beyond the code
 
 
 class Engine(Protocol):

@@ -12,13 +12,9 @@ RESAMPLES = 500  # Of the intervals, which are to be there soon.
 
 
 def show_status(root: Path, url: str | None, watch: bool, interval: float) -> int:
-    """Prints how a sweep stands, once, or until it has nothing left to do.
+    """Prints how a sweep stands, once, or every `interval` seconds until it has nothing left to do.
 
-    Args:
-      root: the sweep's folder.
-      url: its storage, where the folder is new; else the plan tells.
-      watch: whether to print again and again.
-      interval: seconds between.
+    `url` is that of its storage, where the folder is new; else the plan tells.
     """
     from sweeps import plan as plans
     from sweeps import states, status

@@ -20,28 +20,18 @@ EVERY = (FINISHED, RUNNING, STOPPED, WAITING, FAILED)  # In the order in which t
 
 @dataclasses.dataclass(frozen=True)
 class JobState:
-    """What the engine knows of a job; what the job has reached is in its run folder.
+    """What the engine knows of a job; what the job has reached is in its run folder."""
 
-    Args:
-      state: `waiting`, `running`, `stopped` (continues when the sweep does), `finished`, or
-        `failed` (as often as allowed).
-      failures: attempts in a row that ended badly without a newer checkpoint.
-      saved: agent step of the checkpoint after the last of them.
-      host: machine of the last attempt.
-      pid: its process.
-      device: its accelerators, as their driver counts them.
-      reason: why the job failed, or which seeds are frozen.
-      time: of the last change, in seconds since 1970.
-    """
-
+    # `waiting`, `running`, `stopped` (continues when the sweep does), `finished`, or `failed` (as
+    # often as allowed).
     state: str = WAITING
-    failures: int = 0
-    saved: int = -1
-    host: str = ""
-    pid: int = 0
-    device: str = ""
-    reason: str = ""
-    time: float = 0.0
+    failures: int = 0  # attempts in a row that ended badly without a newer checkpoint
+    saved: int = -1  # agent step of the checkpoint after the last of them
+    host: str = ""  # machine of the last attempt
+    pid: int = 0  # its process
+    device: str = ""  # its accelerators, as their driver counts them
+    reason: str = ""  # why the job failed, or which seeds are frozen
+    time: float = 0.0  # of the last change, in seconds since 1970
 
     @property
     def gone(self) -> bool:
@@ -58,11 +48,7 @@ class JobState:
 
 
 class States:
-    """The states of all jobs, on disk.
-
-    Args:
-      root: the sweep's folder.
-    """
+    """The states of all jobs, on disk."""
 
     def __init__(self, root: Path) -> None:
         self._folder = root / FOLDER / "jobs"

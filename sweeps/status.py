@@ -20,17 +20,11 @@ STALE = 900.0
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One job as it stands.
+    """One job as it stands."""
 
-    Args:
-      job: the job.
-      state: what the engine knows of it.
-      progress: what it has reached.
-    """
-
-    job: Job
-    state: JobState
-    progress: Progress
+    job: Job  # the job
+    state: JobState  # what the engine knows of it
+    progress: Progress  # what it has reached
 
     @property
     def left(self) -> int:
@@ -40,12 +34,7 @@ class Row:
 
 
 def rows(root: Path, jobs: Sequence[Job]) -> list[Row]:
-    """Reads states and records.
-
-    Args:
-      root: the sweep's folder.
-      jobs: of the plan.
-    """
+    """Reads the states and records of jobs."""
     store = States(root)
     return [_row(root, job, store.read(job)) for job in jobs]
 
@@ -87,11 +76,7 @@ def seconds_left(table: Sequence[Row]) -> float | None:
 
 
 def text(table: Sequence[Row]) -> str:
-    """Lays the table out, with a line of totals below it.
-
-    Args:
-      table: all jobs.
-    """
+    """Lays the table of all jobs out, with a line of totals below it."""
     head = ["method", "task", "seeds", "state", "steps", "", "updates/s", "left", "return", ""]
     cells = [head, *(_cells(row) for row in table)]
     lines = columns(cells, right=range(4, 9))

@@ -96,12 +96,8 @@ def decode(data: bytes, source: object) -> dict[str, np.ndarray]:
     The format's reader refuses a shape that claims more than the file holds, so no more memory is
     used than the bytes given.
 
-    Args:
-      data: the file.
-      source: what to call it in the message.
-
     Raises:
-      CorruptFile: when it is not such a file.
+      CorruptFile: when it is not such a file; `source` is what the message calls it.
     """
     try:
         arrays = safetensors.numpy.load(data)

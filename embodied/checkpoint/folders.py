@@ -46,13 +46,7 @@ def check_inside(folder: Path, names: Iterable[str]) -> None:
 
 
 def forget(folder: Path, steps: Collection[str], chunks: Collection[str]) -> None:
-    """Deletes checkpoints and replay files of a run folder, by the names that the program gives.
-
-    Args:
-      folder: the run folder.
-      steps: checkpoints that stay.
-      chunks: files of the replay that stay.
-    """
+    """Deletes all but those `steps` and `chunks` of a run folder whose names the program gives."""
     for path in (folder / "checkpoints").iterdir():
         ours = re.fullmatch(STEP, path.name) and path.is_dir() and not path.is_symlink()
         if ours and path.name not in steps:

@@ -31,35 +31,24 @@ Content = bytes | Mapping[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What a checkpoint holds of one folder.
+    """What a checkpoint holds of one folder."""
 
-    Args:
-      state: plain data (numbers, strings, lists, dicts).
-      files: bytes, or named arrays, by file name; written to `checkpoints/<step>/`.
-      replay: likewise, files that are new in `replay/`.
-      kept: names of older files in `replay/` that still belong to it.
-    """
-
-    state: Mapping[str, Any]
+    state: Mapping[str, Any]  # plain data (numbers, strings, lists, dicts)
+    # Bytes, or named arrays, by file name; written to `checkpoints/<step>/`.
     files: Mapping[str, Content]
+    # Likewise, files that are new in `replay/`.
     replay: Mapping[str, Content] = dataclasses.field(default_factory=dict)
-    kept: Sequence[str] = ()
+    kept: Sequence[str] = ()  # names of older files in `replay/` that still belong to it
 
 
 @dataclasses.dataclass(frozen=True)
 class Saved:
-    """One folder's part of a checkpoint whose checksums are right.
+    """One folder's part of a checkpoint whose checksums are right."""
 
-    Args:
-      folder: the run folder.
-      state: as it was given to `save`.
-      files: path by name, of the files of `checkpoints/<step>/`.
-      damaged: names of files in `replay/` that cannot be used; only where no checkpoint is whole.
-    """
-
-    folder: Path
-    state: dict[str, Any]
-    files: dict[str, Path]
+    folder: Path  # the run folder
+    state: dict[str, Any]  # as it was given to `save`
+    files: dict[str, Path]  # path by name, of the files of `checkpoints/<step>/`
+    # Names of files in `replay/` that cannot be used; only where no checkpoint is whole.
     damaged: frozenset[str] = frozenset()
 
 

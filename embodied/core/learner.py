@@ -13,15 +13,10 @@ Arrays = dict[str, np.ndarray]
 
 
 class Store(Protocol):
-    """Rows of named arrays, written and gathered by position; the host's memory or a device's.
+    """Rows of named arrays, written and gathered by position; the host's memory or a device's."""
 
-    Attributes:
-      capacity: number of rows.
-      nbytes: bytes that the arrays take when all rows are in use.
-    """
-
-    capacity: int
-    nbytes: int
+    capacity: int  # number of rows
+    nbytes: int  # that the arrays take when all rows are in use
 
     def write(self, positions: np.ndarray, data: Mapping[str, Any]) -> None:
         """Overwrites rows.
@@ -34,29 +29,18 @@ class Store(Protocol):
         ...
 
     def gather(self, index: np.ndarray, first: np.ndarray) -> Any:
-        """Returns the windows of a batch.
+        """Returns what the learner trains on; from `HostStore` a dict of arrays [B, T, ...].
 
         Args:
           index: positions, int64 [B, T].
           first: bool [B, T]; where it holds, `is_first` is set, whatever was stored.
-
-        Returns:
-          What the learner trains on; from `HostStore` a dict of arrays [B, T, ...].
         """
         ...
 
     def read(
         self, positions: np.ndarray, names: Collection[str] | None = None
     ) -> dict[str, np.ndarray]:
-        """Returns rows on the host.
-
-        Args:
-          positions: int64 [K].
-          names: of the arrays; None for all.
-
-        Returns:
-          One array [K, ...] for each name.
-        """
+        """Returns rows [K, ...] on the host, of the named arrays or all, at positions int64 [K]."""
         ...
 
 
@@ -66,19 +50,15 @@ class Learner(Protocol):
     Everything random derives from the member's seed and the counter of the call, so there is no
     hidden state beside what `save` returns. Saved arrays have NumPy's own dtypes (a bfloat16
     carry is saved as float32, which loses nothing) and names of any characters.
-
-    Attributes:
-      size: N, the number of members.
-      machine: what the last digits of its numbers depend on beside its inputs: device, threads,
-        versions.
-      stored_space: what its policy leaves in the replay with each step, by name; often nothing.
     """
 
-    size: int
-    machine: str
+    size: int  # N, the number of members
+    machine: str  # what the last digits of its numbers depend on: device, threads, versions
 
     @property
-    def stored_space(self) -> Mapping[str, Space]: ...
+    def stored_space(self) -> Mapping[str, Space]:
+        """What its policy leaves in the replay with each step, by name; often nothing."""
+        ...
 
     def initial_carry(self, rows: int) -> Any:
         """Returns the policy's state before the first observation, for [N, rows] environments."""
@@ -141,22 +121,16 @@ class Learner(Protocol):
         ...
 
     def report(self, batches: list[Any], counter: tuple[int, ...]) -> list[Arrays]:
-        """Returns heavy metrics of each member for one batch.
+        """Returns heavy metrics of each member for one batch; arguments as above.
 
-        Args:
-          batches: as for `train`.
-          counter: whole numbers that name this call.
-
-        Returns:
-          For each member scalars, `x/hist` arrays of one axis and `x/video` uint8 [T, H, W, 3].
+        They are scalars, `x/hist` arrays of one axis and `x/video` uint8 [T, H, W, 3].
         """
         ...
 
     def save(self, tree: Any = None) -> list[Arrays]:
-        """Returns one flat dict on the host for each member.
+        """Returns a carry, a snapshot, or (None) everything that training depends on.
 
-        Args:
-          tree: a carry or a snapshot; None for everything that training depends on.
+        It comes as one flat dict on the host for each member.
         """
         ...
 

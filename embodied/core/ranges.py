@@ -35,21 +35,13 @@ class OutOfRange(UserError):
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """An interval of finite numbers.
+    """An interval of finite numbers."""
 
-    Args:
-      low: its lower end, which belongs to it.
-      high: its upper end, which belongs to it where it is finite.
-      above: the lower end does not belong to it.
-      below: the upper end does not belong to it.
-      infinite: an infinite upper end belongs to it, too.
-    """
-
-    low: float
-    high: float = math.inf
-    above: bool = False
-    below: bool = False
-    infinite: bool = False
+    low: float  # its lower end, which belongs to it
+    high: float = math.inf  # its upper end, which belongs to it where it is finite
+    above: bool = False  # the lower end does not belong to it
+    below: bool = False  # the upper end does not belong to it
+    infinite: bool = False  # an infinite upper end belongs to it, too
 
     def __contains__(self, value: Any) -> bool:
         """Whether a value is a number inside."""
@@ -83,15 +75,10 @@ SHARE_BELOW_ONE = Range(0, 1, below=True)
 
 @dataclasses.dataclass(frozen=True)
 class Note:
-    """What a setting's number means, beside its range: `Annotated[int, COUNT, Note("updates")]`.
+    """What a setting's number means, beside its range: `Annotated[int, COUNT, Note("updates")]`."""
 
-    Args:
-      unit: such as `agent steps`.
-      symbol: what the paper calls it.
-    """
-
-    unit: str = ""
-    symbol: str = ""
+    unit: str = ""  # such as `agent steps`
+    symbol: str = ""  # what the paper calls it
 
 
 def check_fields(settings: Any, prefix: str = "") -> None:

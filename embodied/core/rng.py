@@ -36,9 +36,5 @@ def generator(purpose: str, seed: int, index: int) -> np.random.Generator:
 
 
 def derive_seed(*parts: int) -> int:
-    """Returns a seed in [0, 2^31) mixed from whole numbers of 0 or more.
-
-    Args:
-      *parts: such as the member's seed, the agent step and the row of an environment.
-    """
+    """Returns a seed in [0, 2^31) mixed from whole numbers of 0 or more: a seed, a step, a row."""
     return int(np.random.SeedSequence(parts).generate_state(1)[0] >> 1)

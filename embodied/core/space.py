@@ -16,25 +16,19 @@ from embodied.core.errors import UserError
 class Space:
     """The set of arrays that an observation or action key may hold.
 
-    Args:
-      dtype: NumPy dtype; stored exactly so in the replay.
-      shape: shape of one step's value, without batch or time.
-      low: least value allowed in any cell; None for no bound (floats must be finite anyway).
-      high: greatest value allowed in any cell; None for no bound.
-      discrete: the value is a one-hot float32 vector, one cell for each choice.
-      parts: of an action of several parts, such as two choices and a push: their spaces (A,), one
-        after another in the vector; empty for an action of one kind.
-
     Raises:
       ValueError: when the bounds are out of order, `discrete` has another shape or dtype, or the
         parts do not add up.
     """
 
-    dtype: Any
-    shape: tuple[int, ...] = ()
+    dtype: Any  # NumPy dtype; stored exactly so in the replay
+    shape: tuple[int, ...] = ()  # shape of one step's value, without batch or time
+    # Least value allowed in any cell; None for no bound (floats must be finite anyway).
     low: float | None = None
-    high: float | None = None
-    discrete: bool = False
+    high: float | None = None  # greatest value allowed in any cell; None for no bound
+    discrete: bool = False  # the value is a one-hot float32 vector, one cell for each choice
+    # Of an action of several parts, such as two choices and a push: their spaces (A,), one after
+    # another in the vector; empty for an action of one kind.
     parts: tuple[Space, ...] = ()
 
     def __post_init__(self) -> None:

@@ -12,19 +12,13 @@ from embodied.core.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Verb:
-    """One verb.
+    """One verb."""
 
-    Args:
-      help: a line.
-      arguments: adds them to a parser, and says more in its description.
-      run: from the parsed arguments to the exit status.
-      takes_flags: whether what the parser does not know is kept in `args.flags`, a list of words;
-        else it is an error.
-    """
-
-    help: str
-    arguments: Callable[[Parser], None]
-    run: Callable[[argparse.Namespace], int]
+    help: str  # a line
+    arguments: Callable[[Parser], None]  # adds them to a parser, and says more in its description
+    run: Callable[[argparse.Namespace], int]  # from the parsed arguments to the exit status
+    # Whether what the parser does not know is kept in `args.flags`, a list of words; else it is an
+    # error.
     takes_flags: bool = False
 
 

@@ -51,13 +51,10 @@ def make(task: str, seed: int, options: Options) -> Crafter:
 
 
 def score(episodes: Sequence[Mapping[str, Any]]) -> float:
-    """Returns the Crafter score of lines of episodes.jsonl, in percent.
+    """Returns the Crafter score in percent of lines of episodes.jsonl with `achievement_<name>`.
 
     The geometric mean over achievements of the share of episodes that reached them:
     exp(mean(log(1 + s))) - 1 with s in percent (Hafner 2021, Eq. 1).
-
-    Args:
-      episodes: lines with the keys `achievement_<name>`, at least one.
     """
     names = [key for key in episodes[0] if key.startswith(PREFIX)]
     rates = [100 * np.mean([line[name] > 0 for line in episodes]) for name in names]

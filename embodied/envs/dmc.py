@@ -57,9 +57,6 @@ def installed() -> tuple[str, ...]:
 def load_suite(render: bool) -> Any:
     """Imports dm_control's suite with a rendering backend that works without a display.
 
-    Args:
-      render: whether images are wanted; without, a machine that cannot render will do.
-
     Raises:
       UserError: when dm_control is not installed, or images are wanted and cannot be rendered.
     """
@@ -75,12 +72,7 @@ def load_suite(render: bool) -> Any:
 
 
 def find_task(prefix: str, task: str, render: bool) -> tuple[str, str]:
-    """Returns domain and name of a task.
-
-    Args:
-      prefix: of the tasks in messages, such as `dmc`.
-      task: such as `walker_walk`.
-      render: whether images are wanted.
+    """Returns domain and name of a task such as `walker_walk`; `prefix` goes before it in messages.
 
     Raises:
       UserError: for an unknown task, and as `load_suite` does.

@@ -204,12 +204,7 @@ class Natural(dmc.DMC):
 
 
 def blend(image: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Returns an image whose pixels with most blue, strictly, are those of a frame.
-
-    Args:
-      image: uint8 (H, W, 3).
-      frame: uint8 (H, W, 1 or 3).
-    """
+    """Returns an image (H, W, 3) whose pixels with most blue, strictly, are those of a frame."""
     red, green, blue = image[..., 0], image[..., 1], image[..., 2]
     mask = (blue > green) & (blue > red)
     return np.where(mask[..., None], frame, image)

@@ -18,11 +18,7 @@ Line = tuple[str, dict[str, Any]]  # File name, values.
 
 
 class Records:
-    """Appends whole lines, in an order that does not depend on when background work finishes.
-
-    Args:
-      folder: the run folder.
-    """
+    """Appends whole lines, in an order that does not depend on when background work finishes."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -6,15 +6,7 @@ from collections.abc import Container, Sequence
 
 
 def columns(rows: Sequence[Sequence[str]], right: Container[int] = ()) -> list[str]:
-    """Lays rows of cells out in columns, two spaces between them.
-
-    Args:
-      rows: all of one length.
-      right: numbers of the columns that are aligned to the right.
-
-    Returns:
-      One line for each row.
-    """
+    """Lays rows of cells, all of one length, out in lines; the columns `right` align there."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     return [
         "  ".join(

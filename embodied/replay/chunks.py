@@ -21,25 +21,15 @@ Arrays = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """One file of transitions.
+    """One file of transitions."""
 
-    Args:
-      name: file name inside the folder `replay`.
-      first: number of the first transition of each stream.
-      last: number after the last one.
-    """
-
-    name: str
-    first: tuple[int, ...]
-    last: tuple[int, ...]
+    name: str  # file name inside the folder `replay`
+    first: tuple[int, ...]  # number of the first transition of each stream
+    last: tuple[int, ...]  # number after the last one
 
 
 class ReplayFiles:
-    """Says which chunks hold a replay, and which transitions are not on disk yet.
-
-    Args:
-      replay: the replay in memory.
-    """
+    """Says which chunks hold a replay, and which transitions are not on disk yet."""
 
     def __init__(self, replay: Replay) -> None:
         self._replay = replay
@@ -128,14 +118,7 @@ class ReplayFiles:
     def copy(
         self, state: dict[str, Any], folder: Path, damaged: Collection[str], latents: Arrays | None
     ) -> None:
-        """Fills the replay from another run's files, so that `save` writes all of it anew.
-
-        Args:
-          state: see `load`.
-          folder: see `load`.
-          damaged: see `load`.
-          latents: see `load`.
-        """
+        """Like `load`, of another run's files, so that `save` writes all of it anew."""
         self.load(state, folder, damaged, latents)
         self._chunks, self._saved = [], self._replay.oldest.copy()
 

@@ -99,13 +99,7 @@ class Replay:
         self.counts += 1
 
     def note(self, stream: int, number: int, data: Mapping[str, np.ndarray]) -> None:
-        """Looks for episodes in transitions that were written to the store.
-
-        Args:
-          stream: whose they are.
-          number: of the first of them.
-          data: arrays [K, ...] under the names of `spaces`.
-        """
+        """Looks for episodes in transitions [K, ...] in the store, of a stream from `number` on."""
         if self.sampling.episodes:
             self._episodes.add(stream, number, data["is_first"], data["is_last"])
 

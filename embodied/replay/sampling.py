@@ -101,9 +101,6 @@ class Episodes:
     """The finished episodes that a replay holds, in the order in which they ended.
 
     Nothing of this is saved: the flags of the transitions tell it again.
-
-    Args:
-      streams: number of environments.
     """
 
     def __init__(self, streams: int) -> None:
@@ -113,14 +110,7 @@ class Episodes:
         self._table: np.ndarray | None = None  # The same as an array, made when it is asked for.
 
     def add(self, stream: int, number: int, is_first: np.ndarray, is_last: np.ndarray) -> None:
-        """Takes transitions that follow one another in a stream.
-
-        Args:
-          stream: whose they are.
-          number: of the first.
-          is_first: bool [K].
-          is_last: bool [K].
-        """
+        """Takes flags [K] of transitions that follow one another in a stream, from `number` on."""
         if not len(is_last):
             return
         if number != self._next[stream]:  # What comes between is lost.

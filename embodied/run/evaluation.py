@@ -24,36 +24,22 @@ _SILENCE = 30.0  # Seconds between words about an evaluation in progress.
 
 @dataclasses.dataclass
 class Outcome:
-    """What an evaluation has brought, by member.
+    """What an evaluation has brought, by member."""
 
-    Args:
-      episodes: in the order of rows, and in time within a row.
-      frames: uint8 [T, H, W, C] of the first row's first episode; None without images.
-      errors: of the members whose environment failed; they have no result.
-      repeat: frames for each agent step.
-      cut: it was asked to stop before all episodes had ended.
-      limited: an episode was ended by `run.episode_limit`.
-    """
-
-    episodes: dict[int, list[Episode]]
+    episodes: dict[int, list[Episode]]  # in the order of rows, and in time within a row
+    # Of the first row's first episode, uint8 [T, H, W, C]; None without images.
     frames: dict[int, np.ndarray | None]
-    errors: dict[int, Exception]
-    repeat: int
-    cut: bool = False
-    limited: bool = False
+    errors: dict[int, Exception]  # of the members whose environment failed; they have no result
+    repeat: int  # frames for each agent step
+    cut: bool = False  # it was asked to stop before all episodes had ended
+    limited: bool = False  # an episode was ended by `run.episode_limit`
 
 
 def quotas(episodes: int, rows: int) -> np.ndarray:
-    """Returns how many episodes each row plays; rows differ by at most one.
+    """Returns how many of all episodes each of the rows plays, int64 [rows], nearly as many each.
 
-    A fixed number for each row: taking whichever episodes end first would favour short ones.
-
-    Args:
-      episodes: over all rows.
-      rows: environments side by side; no more than `episodes` are used.
-
-    Returns:
-      int64 [rows].
+    A fixed number for each row: taking whichever episodes end first would favour short ones. No
+    more rows are used than there are episodes.
     """
     rows = min(rows, episodes)
     return episodes // rows + (np.arange(rows) < episodes % rows)

@@ -28,11 +28,6 @@ class Loop:
     Every agent step has the same order: act with the newest parameters; dispatch the updates that
     are due, which sample transitions up to the step before; step the environments; insert. So an
     accelerator computes updates while the environments step, and a run is a function of its seeds.
-
-    Args:
-      setup: what the run is made of.
-      state: a started state.
-      stop: tells when to stop in order.
     """
 
     def __init__(self, setup: Setup, state: RunState, stop: StopFlag) -> None:
@@ -168,11 +163,9 @@ class Loop:
         self._freeze(failed, broken=False)
 
     def _freeze(self, errors: Mapping[int, Exception], broken: bool) -> None:
-        """Takes failed members out; the only one, or the last one, stops the run.
+        """Takes failed members out, `broken` where their environments failed.
 
-        Args:
-          errors: by member.
-          broken: whether their environments failed.
+        The only one, or the last one, stops the run.
         """
         state = self._state
         for n, error in errors.items():

@@ -23,33 +23,19 @@ from embodied.stepping.driver import Driver
 
 @dataclasses.dataclass
 class Member:
-    """One seed of a run.
+    """One seed of a run."""
 
-    Args:
-      index: its place n among the N members.
-      seed: of everything random in it.
-      folder: its run folder.
-      records: its lines.
-      replay: its transitions.
-      files: the same on disk.
-      means: of metrics since the last line.
-      logger: what people watch.
-      returns: the last return by mode.
-      episodes: training episodes finished.
-      frozen: why it takes no further part; None while it does.
-    """
-
-    index: int
-    seed: int
-    folder: Path
-    records: Records
-    replay: Replay
-    files: ReplayFiles
-    means: Means = dataclasses.field(default_factory=Means)
-    returns: dict[str, float] = dataclasses.field(default_factory=dict)
-    episodes: int = 0
-    frozen: str | None = None
-    logger: Logger = dataclasses.field(init=False)
+    index: int  # its place n among the N members
+    seed: int  # of everything random in it
+    folder: Path  # its run folder
+    records: Records  # its lines
+    replay: Replay  # its transitions
+    files: ReplayFiles  # the same on disk
+    means: Means = dataclasses.field(default_factory=Means)  # of metrics since the last line
+    returns: dict[str, float] = dataclasses.field(default_factory=dict)  # the last return by mode
+    episodes: int = 0  # training episodes finished
+    frozen: str | None = None  # why it takes no further part; None while it does
+    logger: Logger = dataclasses.field(init=False)  # what people watch
     _last: Part | None = None  # Of a frozen one: saved again and again with those of the others.
 
     def save(
@@ -103,12 +89,7 @@ class Member:
         return Part(state.plain(), files, chunks, kept)
 
     def freeze(self, reason: str, part: Part) -> None:
-        """Takes the member out of the run.
-
-        Args:
-          reason: why, for people.
-          part: its state of this moment.
-        """
+        """Takes the member out of the run, with its part of this moment."""
         self.frozen = reason
         state = {**part.state, "frozen": reason, "pending": None, "held": None}
         self._last = dataclasses.replace(part, state=state)
@@ -116,14 +97,7 @@ class Member:
     def load(
         self, saved: Saved, state: MemberState, arrays: Mapping[str, Arrays], driver: Driver
     ) -> None:
-        """Continues from a checkpoint, in which the member was not frozen.
-
-        Args:
-          saved: its part.
-          state: what that says.
-          arrays: by file name.
-          driver: steps its environments.
-        """
+        """Continues from a checkpoint in which the member was not frozen; arrays are by file."""
         self._load_replay(saved, state, arrays)
         loop = arrays["loop.safetensors"]
         rows = range(state.envs)

@@ -39,44 +39,29 @@ class Form:
 class MemberState:
     """The plain data of a member in a checkpoint.
 
-    Args:
-      seed: the member's.
-      batch_length: steps T that an update trains on in each window.
-      envs: training environments.
-      machine: what the learner was computed on.
-      step: agent steps stored.
-      updates: updates done.
-      episodes: training episodes finished.
-      returns: the last return by mode.
-      running: partial episodes, see `Driver.save`.
-      means: see `Means.save`.
-      evaluated: agent step at which the last evaluation began; -1 before.
-      pending: step and updates of an evaluation that is not written yet.
-      held: lines that wait for it.
-      replay: see `ReplayFiles.save`.
-      frozen: why it takes no further part.
-      draws: agent step at which training began, and the cursor of the replay; None in the states
-        of earlier versions.
-
     Raises:
       CorruptFile: naming the value that is wrong.
     """
 
-    seed: Annotated[int, Form(range(2**63))]
-    batch_length: Annotated[int, Form(_COUNT)]
-    envs: Annotated[int, Form(_COUNT)]
-    machine: Annotated[str, Form(str)]
-    step: Annotated[int, Form(_COUNT)]
-    updates: Annotated[int, Form(_COUNT)]
-    episodes: Annotated[int, Form(_COUNT)]
-    returns: Annotated[dict[str, float], Form({_ANY: float})]
-    running: Annotated[dict[str, Any], Form(_RUNNING)]
-    means: Annotated[dict[str, Any], Form(_MEANS)]
+    seed: Annotated[int, Form(range(2**63))]  # the member's
+    batch_length: Annotated[int, Form(_COUNT)]  # steps T that an update trains on in each window
+    envs: Annotated[int, Form(_COUNT)]  # training environments
+    machine: Annotated[str, Form(str)]  # what the learner was computed on
+    step: Annotated[int, Form(_COUNT)]  # agent steps stored
+    updates: Annotated[int, Form(_COUNT)]  # updates done
+    episodes: Annotated[int, Form(_COUNT)]  # training episodes finished
+    returns: Annotated[dict[str, float], Form({_ANY: float})]  # the last return by mode
+    running: Annotated[dict[str, Any], Form(_RUNNING)]  # partial episodes, see `Driver.save`
+    means: Annotated[dict[str, Any], Form(_MEANS)]  # see `Means.save`
+    # Agent step at which the last evaluation began; -1 before.
     evaluated: Annotated[int, Form(range(-1, 2**48))]
+    # Step and updates of an evaluation that is not written yet.
     pending: Annotated[list[int] | None, Form((None, [_COUNT]))]
-    held: Annotated[list[Any] | None, Form((None, [_LINE]))]
-    replay: Annotated[dict[str, Any], Form(_REPLAY)]
-    frozen: Annotated[str | None, Form((None, str))]
+    held: Annotated[list[Any] | None, Form((None, [_LINE]))]  # lines that wait for it
+    replay: Annotated[dict[str, Any], Form(_REPLAY)]  # see `ReplayFiles.save`
+    frozen: Annotated[str | None, Form((None, str))]  # why it takes no further part
+    # Agent step at which training began, and the cursor of the replay; None in the states of
+    # earlier versions.
     draws: Annotated[dict[str, Any] | None, Form((None, _DRAWS))] = None
 
     def __post_init__(self) -> None:

@@ -20,19 +20,12 @@ from embodied.run.setup import Setup
 
 @dataclasses.dataclass(frozen=True)
 class Recorded:
-    """A run's replay on disk, of which each member gets a copy: the run may go on meanwhile.
+    """A run's replay on disk, of which each member gets a copy: the run may go on meanwhile."""
 
-    Args:
-      setup: of the run that trains on it.
-      saved: the newest checkpoint of the one that recorded it.
-      state: what that says.
-      latents: what that run's policy left with each step, where it did.
-    """
-
-    setup: Setup
-    saved: Saved
-    state: MemberState
-    latents: Arrays | None
+    setup: Setup  # of the run that trains on it
+    saved: Saved  # the newest checkpoint of the one that recorded it
+    state: MemberState  # what that says
+    latents: Arrays | None  # what that run's policy left with each step, where it did
 
     @classmethod
     def read(cls, setup: Setup) -> Recorded:

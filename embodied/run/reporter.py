@@ -21,13 +21,7 @@ from embodied.stepping.driver import Episode
 
 
 class Reporter:
-    """Writes the records of all members.
-
-    Args:
-      setup: what the run is made of.
-      state: a started state.
-      timer: measures the sections of the loop.
-    """
+    """Writes the records of all members."""
 
     def __init__(self, setup: Setup, state: RunState, timer: Timer) -> None:
         self._state, self._timer, self._run = state, timer, setup.run
@@ -64,11 +58,7 @@ class Reporter:
         self._progress.show(state.step, state.updates, (steps, updates, total), self._returns())
 
     def report(self, reports: Sequence[Arrays]) -> None:
-        """Writes the learner's heavy metrics: scalars, histograms and videos.
-
-        Args:
-          reports: for each member what `Learner.report` returned.
-        """
+        """Writes what `Learner.report` returned: scalars, histograms and videos of each member."""
         step = self._state.step
         for member in self._state.active:
             scalars = {}
@@ -97,10 +87,7 @@ class Reporter:
     def evaluation(self, outcome: Outcome, step: int, updates: int) -> None:
         """Writes an evaluation's lines as one block, before those kept back since its step.
 
-        Args:
-          outcome: of the members that have one.
-          step: agent step of the evaluated policy.
-          updates: updates of the evaluated policy.
+        `step` and `updates` are those of the evaluated policy.
         """
         if outcome.limited:
             self.limited()

@@ -140,10 +140,7 @@ class RunState:
     def freeze(self, member: Member, reason: str, broken: bool) -> None:
         """Takes a member out of the run, with its state of this moment.
 
-        Args:
-          member: which.
-          reason: why, for people.
-          broken: its environments failed and cannot be asked for their state.
+        `broken`: its environments failed and cannot be asked for their state.
         """
         self.drain()
         member.records.release([])

@@ -17,24 +17,15 @@ from embodied.stepping.groups import Group
 
 @dataclasses.dataclass(frozen=True)
 class Episode:
-    """A finished episode.
+    """A finished episode."""
 
-    Args:
-      member: index of the member whose environment it was.
-      row: index of the environment.
-      total: sum of the rewards.
-      length: agent steps, without the reset.
-      terminated: it ended by itself and not by a time limit.
-      success: whether any step was a success; None where the environment does not say.
-      logs: what the keys `log_<name>` of the last observation say, by name, for the records.
-    """
-
-    member: int
-    row: int
-    total: float
-    length: int
-    terminated: bool
-    success: bool | None
+    member: int  # index of the member whose environment it was
+    row: int  # index of the environment
+    total: float  # sum of the rewards
+    length: int  # agent steps, without the reset
+    terminated: bool  # it ended by itself and not by a time limit
+    success: bool | None  # whether any step was a success; None where the environment does not say
+    # What the keys `log_<name>` of the last observation say, by name, for the records.
     logs: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
@@ -130,11 +121,7 @@ class Driver:
         return Stepped(episodes, cut, errors, limited, stopped)
 
     def reset(self, active: np.ndarray) -> dict[int, Exception]:
-        """Takes the first observation of the active environments; returns errors as `step` does.
-
-        Args:
-          active: bool [N, E].
-        """
+        """Takes the first observation of the `active` [N, E] environments; returns all errors."""
         idle = np.zeros((*active.shape, *self.act_space.shape), np.float32)
         stepped = self.step(idle, active)
         return {**stepped.errors, **stepped.stopped}
@@ -144,9 +131,7 @@ class Driver:
     ) -> tuple[Obs, list[bytes | None], dict[str, Any]]:
         """Returns a member's observations [E, ...], environment states and partial episodes.
 
-        Args:
-          member: index of the member.
-          broken: do not ask its environments, one of them failed.
+        `broken`: do not ask its environments, one of them failed.
         """
         obs = {key: value[member].copy() for key, value in self.obs.items()}
         episodes = {
@@ -166,12 +151,6 @@ class Driver:
 
         The episode of an environment without a state is cut: its observation is marked `is_last`,
         so that the next step starts a new one, and it leaves no record.
-
-        Args:
-          member: index of the member.
-          obs: its observations [E, ...].
-          states: of its environments; None for one that could not save.
-          episodes: its partial episodes.
         """
         for key, value in obs.items():
             self.obs[key][member] = value

@@ -13,21 +13,13 @@ from embodied.core.space import Space
 
 
 class Group(Protocol):
-    """Environments with equal spaces that are stepped by one call; one alone is a group, too.
+    """Environments with equal spaces that are stepped by one call; one alone is a group, too."""
 
-    Attributes:
-      size: number of environments K; each is a row.
-      obs_space: of each.
-      act_space: of each.
-      repeat: frames for each agent step.
-      savable: whether `save` returns states.
-    """
-
-    size: int
-    obs_space: dict[str, Space]
-    act_space: dict[str, Space]
-    repeat: int
-    savable: bool
+    size: int  # number of environments K; each is a row
+    obs_space: dict[str, Space]  # of each
+    act_space: dict[str, Space]  # of each
+    repeat: int  # frames for each agent step
+    savable: bool  # whether `save` returns states
 
     def step(self, rows: Sequence[int], actions: Sequence[np.ndarray | None]) -> Obs:
         """Steps some rows, one after another; see `Env.step`.

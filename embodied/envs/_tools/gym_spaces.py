@@ -250,11 +250,7 @@ def flag(value: Any, what: str) -> bool:
 
 
 def scalar(value: Any, what: str) -> float:
-    """Returns a reward or a flag that may come as an array of one number.
-
-    Args:
-      value: a number, or an array of one.
-      what: for the message.
+    """Returns a reward or a flag, `what`, that may come as an array of one number.
 
     Raises:
       UserError: when it is anything else.

@@ -21,13 +21,7 @@ def arrays(model: Any) -> dict[str, np.ndarray]:
 
 
 def save(model: Any, data: Any, first: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Returns MuJoCo's integration state, and the model's numbers that changed.
-
-    Args:
-      model: an MjModel.
-      data: its MjData.
-      first: `arrays` of the model as it was made.
-    """
+    """Returns MuJoCo's integration state, and the model's numbers that differ from the `first`."""
     import mujoco
 
     kind = mujoco.mjtState.mjSTATE_INTEGRATION
@@ -41,17 +35,10 @@ def save(model: Any, data: Any, first: dict[str, np.ndarray]) -> dict[str, Any]:
 def load(
     model: Any, data: Any, first: dict[str, np.ndarray], saved: dict[str, Any], name: str
 ) -> None:
-    """Puts back what `save` returned; what depends on it is not computed.
-
-    Args:
-      model: an MjModel of the same task.
-      data: its MjData.
-      first: `arrays` of the model as it was made.
-      saved: with the keys `integration` and `model`.
-      name: of the environment, for messages.
+    """Puts back what `save` returned, into the same task; what depends on it is not computed.
 
     Raises:
-      UserError: when it is of another model.
+      UserError: when it is of another model than the environment `name` has.
     """
     import mujoco
 

@@ -17,29 +17,19 @@ from embodied.stepping.wrappers import CheckedEnv
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
-    """A family of tasks that share their options.
+    """A family of tasks that share their options."""
 
-    Args:
-      name: what stands before the first underscore of a task.
-      options: frozen dataclass of settings, all with defaults.
-      tasks: returns the tasks that can be named beforehand; empty when only its package knows.
-      make: `make(task, seed, options)` returns the environment; imports what it needs itself.
-      installed: returns all tasks, asking the suite's package.
-      doc: what the suite is, in a line.
-      note: what a run with these options has to say of them at the start.
-      package: the module that it imports and that an extra installs; empty for none.
-      install: what pip calls the extra; empty when nothing more is needed, or pip has it not.
-    """
-
-    name: str
-    options: type[Any]
+    name: str  # what stands before the first underscore of a task
+    options: type[Any]  # frozen dataclass of settings, all with defaults
+    # Returns the tasks that can be named beforehand; empty when only its package knows.
     tasks: Callable[[], tuple[str, ...]]
+    # `make(task, seed, options)` returns the environment; imports what it needs itself.
     make: Callable[[str, int, Any], Env]
-    installed: Callable[[], tuple[str, ...]]
-    doc: str
-    note: Callable[[Any], str]
-    package: str
-    install: str
+    installed: Callable[[], tuple[str, ...]]  # returns all tasks, asking the suite's package
+    doc: str  # what the suite is, in a line
+    note: Callable[[Any], str]  # what a run with these options has to say of them at the start
+    package: str  # the module that it imports and that an extra installs; empty for none
+    install: str  # what pip calls the extra; empty when nothing more is needed, or pip has it not
 
 
 def suites() -> dict[str, Suite]:
@@ -65,9 +55,6 @@ def suites() -> dict[str, Suite]:
 def tasks(suite: str) -> tuple[str, ...]:
     """Returns the tasks of a suite as `make` takes them, such as `atari_pong`.
 
-    Args:
-      suite: such as `atari`.
-
     Raises:
       UserError: when there is no such suite.
     """
@@ -80,12 +67,9 @@ def suite_of(task: str) -> str:
 
 
 def options_of(task: str, settings: Mapping[str, Any], evaluation: bool = False) -> dict[str, Any]:
-    """Returns the options of a task's suite as plain data.
+    """Returns the options of a task's suite, from the block `env`, as plain data.
 
-    Args:
-      task: as in `make`.
-      settings: the block `env` of the configuration.
-      evaluation: take the option `eval_split` for `split`, where a suite has them.
+    In an `evaluation` the option `eval_split` is taken for `split`, where a suite has them.
     """
     options = _plain(settings.get(_split(task)[0], {}))
     if evaluation and "eval_split" in options:
@@ -94,12 +78,7 @@ def options_of(task: str, settings: Mapping[str, Any], evaluation: bool = False)
 
 
 def note(task: str, options: Mapping[str, Any]) -> str:
-    """Returns what a run has to say of its environments at the start, mostly nothing.
-
-    Args:
-      task: as in `make`.
-      options: as in `make`.
-    """
+    """Returns what a run has to say of its environments at the start, mostly nothing."""
     suite = _suite(_split(task)[0])
     return suite.note(parse_options(suite, options))
 

@@ -87,12 +87,7 @@ def plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def set_attributes(target: Any, saved: Any, name: str) -> None:
-    """Puts back attributes that `plain` returned.
-
-    Args:
-      target: the object whose attributes they were.
-      saved: what `unpack` made of them.
-      name: of the environment, for the message.
+    """Puts back attributes that `plain` returned, into the object that they were taken of.
 
     Raises:
       UserError: when they would replace what is no plain data, such as a method.
@@ -110,13 +105,8 @@ def set_attributes(target: Any, saved: Any, name: str) -> None:
 def expect(state: Any, keys: set[str], name: str) -> dict[str, Any]:
     """Returns the state when it is a dict with just these keys.
 
-    Args:
-      state: what `unpack` returned.
-      keys: the keys that the environment wrote.
-      name: of the environment, for the message.
-
     Raises:
-      UserError: when the state was written by something else.
+      UserError: when it was written by something else than the environment `name`.
     """
     if not isinstance(state, dict) or set(state) != keys:
         found = sorted(state) if isinstance(state, dict) else type(state).__name__
@@ -139,14 +129,10 @@ def array(value: Any, like: np.ndarray) -> np.ndarray:
 
 
 def set_rng(rng: np.random.Generator, state: Any) -> None:
-    """Puts a generator into a saved state.
-
-    Args:
-      rng: changed in place.
-      state: what `pack` and `unpack` made of a generator of the same kind.
+    """Puts a generator into a saved state, in place.
 
     Raises:
-      UserError: when it is no such state.
+      UserError: when it is not the state of such a generator.
     """
     try:
         rng.bit_generator.state = state

@@ -38,11 +38,7 @@ def generator(kind: str, index: int) -> np.random.Generator:
 def noise(rng: np.random.Generator, size: int, exponent: float, axes: int = 2) -> np.ndarray:
     """Returns periodic noise of mean 0 and deviation 1 whose amplitude falls as f^-exponent.
 
-    Args:
-      rng: the generator to draw from.
-      size: cells along each side.
-      exponent: half of that of the power spectrum.
-      axes: 2 for (size, size), 1 for (size,).
+    It has `size` cells along each of one or two `axes`.
     """
     frequencies = np.abs(np.fft.fftfreq(size, 1 / size))
     grid = frequencies if axes == 1 else np.hypot(frequencies[:, None], frequencies)
