@@ -7,7 +7,7 @@ import signal
 import sysconfig
 import traceback
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,13 @@ def nearest(name: str, options: Iterable[str]) -> str:
         found = difflib.get_close_matches(str(name).lower(), list(lowered), n=1, cutoff=0.5)
         close = [lowered[match] for match in found]
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def one_of(path: str, value: str, known: Sequence[str]) -> None:
+    """Raises UserError, with the nearest, unless the value of an option is one of those known."""
+    if value not in known:
+        hint = nearest(value, known)
+        raise UserError(f"{path} must be one of {', '.join(known)}, got {value!r}{hint}")
 
 
 def signal_name(number: int) -> str:

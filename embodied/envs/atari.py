@@ -12,10 +12,9 @@ import numpy as np
 
 from embodied.core import ranges
 from embodied.core.env import STANDARD_SPACES, Obs, standard_obs
-from embodied.core.errors import UserError, nearest
+from embodied.core.errors import UserError, nearest, one_of
 from embodied.core.space import Space
 from embodied.envs._tools import state as states
-from embodied.envs._tools.options import one_of
 
 # fmt: off
 BENCHMARK = (

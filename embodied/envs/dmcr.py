@@ -16,11 +16,10 @@ import cv2
 import numpy as np
 
 from embodied.core import ranges
-from embodied.core.errors import UserError
+from embodied.core.errors import UserError, one_of
 from embodied.envs import dmc
 from embodied.envs._tools import looks, physics, textures
 from embodied.envs._tools import state as states
-from embodied.envs._tools.options import one_of
 
 PACKAGE, INSTALL = dmc.PACKAGE, dmc.INSTALL
 FACTORS = ("bg", "floor", "body", "target", "reflectance", "camera", "light")

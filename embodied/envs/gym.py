@@ -12,12 +12,11 @@ import numpy as np
 
 from embodied.core import ranges
 from embodied.core.env import MASK, STANDARD_SPACES, Env, Obs, standard_obs
-from embodied.core.errors import UserError, defined, nearest, raised
+from embodied.core.errors import UserError, defined, nearest, one_of, raised
 from embodied.core.space import Space
 from embodied.envs._tools import elsewhere, gym_actions, gym_spaces, gym_state, own
 from embodied.envs._tools import state as states
 from embodied.envs._tools.gl import default_backend
-from embodied.envs._tools.options import one_of
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,10 +11,9 @@ import numpy as np
 
 from embodied.core import ranges
 from embodied.core.env import STANDARD_SPACES, Obs, standard_obs
-from embodied.core.errors import UserError
+from embodied.core.errors import UserError, one_of
 from embodied.core.space import Space
 from embodied.envs._tools import state as states
-from embodied.envs._tools.options import one_of
 
 PACKAGE, INSTALL = "minatar", "harmony-dreamerv3[minatar]"
 GAMES = ("asterix", "breakout", "freeway", "seaquest", "space_invaders")

@@ -14,12 +14,11 @@ import numpy as np
 
 from embodied.core import ranges
 from embodied.core.env import Obs
-from embodied.core.errors import UserError
+from embodied.core.errors import UserError, one_of
 from embodied.core.space import Space
 from embodied.envs import dmc
 from embodied.envs._tools import state as states
 from embodied.envs._tools import textures
-from embodied.envs._tools.options import one_of
 
 PACKAGE, INSTALL, installed = dmc.PACKAGE, dmc.INSTALL, dmc.installed
 _FILMS = (".mp4", ".avi", ".gif", ".mkv", ".mov", ".webm")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -74,10 +75,7 @@ def assemble(
       terms: (params, state, {task: loss}) -> Terms.
       update: (state, losses float32 [K], task_grads) -> state; None: the state never changes.
     """
-    free = free_names(tasks)
-
-    def reduce(losses: Losses) -> Scalars:
-        return task_losses(tasks, losses)
+    free, reduce = free_names(tasks), functools.partial(task_losses, tasks)
 
     def apply(params: Params, state: State, losses: Losses) -> tuple[jax.Array, Scalars]:
         values = reduce(losses)

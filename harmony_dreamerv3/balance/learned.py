@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from harmony_dreamerv3.balance import balancer
 from harmony_dreamerv3.balance.balancer import Balancer, Params, Scalars, State, Terms
-from harmony_dreamerv3.balance.tasks import BalanceError, Task, full, nearest
+from harmony_dreamerv3.balance.tasks import Task, full, nearest, require
 
 # Below this, log σ* would run to -inf for a loss of zero.
 SMALLEST_LOSS = 1e-30
@@ -77,11 +77,11 @@ def _learned(
     log_optimum: Callable[[Task, jax.Array], jax.Array],
     init: str,
 ) -> Balancer:
-    if init not in INITS:
-        raise BalanceError(
-            f"The init of learned weights is one of {', '.join(INITS)}, not {init!r}"
-            f"{nearest(init, INITS)}"
-        )
+    require(
+        init in INITS,
+        f"The init of learned weights is one of {', '.join(INITS)}, not {init!r}"
+        f"{nearest(init, INITS)}",
+    )
     free = balancer.free_names(tasks)
     first_loss = init == "first_loss"
 

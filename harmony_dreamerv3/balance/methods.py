@@ -12,7 +12,14 @@ from harmony_dreamerv3.balance.balancer import Balancer, free_names
 from harmony_dreamerv3.balance.learned import harmony, harmony_unrectified, uncertainty
 from harmony_dreamerv3.balance.nash import nashmtl
 from harmony_dreamerv3.balance.ratios import dwa, fixed, reciprocal
-from harmony_dreamerv3.balance.tasks import BalanceError, Task, check_number, check_tasks, nearest
+from harmony_dreamerv3.balance.tasks import (
+    BalanceError,
+    Task,
+    check_number,
+    check_tasks,
+    nearest,
+    require,
+)
 
 Method = Callable[..., Balancer]  # (tasks, **options) -> Balancer
 
@@ -35,16 +42,15 @@ def make(method: str, tasks: Mapping[str, Task], **options: Any) -> Balancer:
     """
     function = find(method)
     _check_options(method, function, options)
-    if not tasks:
-        raise BalanceError("Nothing to balance: give at least one task.")
+    require(tasks, "Nothing to balance: give at least one task.")
     check_tasks(tasks)
     if method in METHODS:
         balancer = function(tasks, **options)
     else:
         balancer = _foreign(method, lambda: function(tasks, **options))
-        if not isinstance(balancer, Balancer):
-            kind = type(balancer).__name__
-            raise BalanceError(f"The method {method!r} must return a Balancer, not {kind}.")
+        kind = type(balancer).__name__
+        message = f"The method {method!r} must return a Balancer, not {kind}."
+        require(isinstance(balancer, Balancer), message)
     # With nothing left to balance every method is the constant one, which needs no gradients.
     return balancer if free_names(tasks) else fixed(tasks)
 
@@ -59,8 +65,8 @@ def find(method: str) -> Method:
             f"No balancing method {method!r}{nearest(method, METHODS)}. "
             f"Methods: {', '.join(METHODS)}, or package.module:function of one's own."
         )
-    if not module_name or not name or module_name.startswith("."):
-        raise BalanceError(f"Expected package.module:function as a method, not {method!r}.")
+    right = module_name and name and not module_name.startswith(".")
+    require(right, f"Expected package.module:function as a method, not {method!r}.")
     module = _foreign(method, lambda: importlib.import_module(module_name))
     function = getattr(module, name, None)
     if function is None:
@@ -69,8 +75,7 @@ def find(method: str) -> Method:
             f"The module {module_name!r} ({getattr(module, '__file__', None) or 'built in'}) has "
             f"no {name!r}{nearest(name, public)}"
         )
-    if not callable(function):
-        raise BalanceError(f"The method {method!r} is no function, but {function!r}.")
+    require(callable(function), f"The method {method!r} is no function, but {function!r}.")
     return function
 
 
@@ -80,22 +85,20 @@ def _check_options(method: str, function: Method, options: Mapping[str, Any]) ->
     empty = inspect.Parameter.empty
     defaults = {key: p.default for key, p in parameters.items() if p.default is not empty}
     for option, value in options.items():
-        if option not in defaults:
-            raise BalanceError(
-                f"The balancing method {method!r} has no option {option!r}"
-                f"{nearest(option, defaults)}. Options: {', '.join(defaults) or 'none'}."
-            )
+        require(
+            option in defaults,
+            f"The balancing method {method!r} has no option {option!r}"
+            f"{nearest(option, defaults)}. Options: {', '.join(defaults) or 'none'}.",
+        )
         default = defaults[option]
         if isinstance(default, int | float):
-            check_number(f"the option {option!r} of {method}", value, minimum=0.0)
-        if isinstance(default, str) and not isinstance(value, str):
-            raise BalanceError(
-                f"Expected the option {option!r} of {method} as text, not {value!r}."
-            )
-        if default is None and not isinstance(value, Mapping):
-            raise BalanceError(
-                f"Expected a mapping as option {option!r} of {method}, not {value!r}."
-            )
+            check_number(f"the option {option!r} of {method}", value)
+        if isinstance(default, str):
+            text = f"Expected the option {option!r} of {method} as text, not {value!r}."
+            require(isinstance(value, str), text)
+        if default is None:
+            text = f"Expected a mapping as option {option!r} of {method}, not {value!r}."
+            require(isinstance(value, Mapping), text)
 
 
 def _foreign(method: str, call: Callable[[], Any]) -> Any:

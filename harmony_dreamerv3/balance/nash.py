@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from harmony_dreamerv3.balance.balancer import Balancer, State, free_names, weighted
-from harmony_dreamerv3.balance.tasks import BalanceError, Task, nearest
+from harmony_dreamerv3.balance.tasks import Task, nearest, require
 
 NORMALIZATIONS = ("frobenius", "none")
 ACCEPTED_RESIDUAL = 1e-4
@@ -40,16 +40,15 @@ def nashmtl(
       normalization: "frobenius" solves for GᵀG / ‖GᵀG‖ as the authors' code does, so that a
         common factor of all gradients has no effect; "none" solves for GᵀG.
     """
-    if not isinstance(interval, int) or interval < 1:
-        raise BalanceError(
-            f"The interval of nashmtl must be an integer >= 1 update, not {interval}."
-        )
-    if normalization not in NORMALIZATIONS:
-        hint = nearest(normalization, NORMALIZATIONS)
-        raise BalanceError(
-            f"The normalization of nashmtl is one of {', '.join(NORMALIZATIONS)}, not "
-            f"{normalization!r}{hint}."
-        )
+    require(
+        isinstance(interval, int) and interval >= 1,
+        f"The interval of nashmtl must be an integer >= 1 update, not {interval}.",
+    )
+    require(
+        normalization in NORMALIZATIONS,
+        f"The normalization of nashmtl is one of {', '.join(NORMALIZATIONS)}, not "
+        f"{normalization!r}{nearest(normalization, NORMALIZATIONS)}.",
+    )
     count = len(free_names(tasks))
 
     def update(state: State, losses: jax.Array, task_grads: Any) -> State:

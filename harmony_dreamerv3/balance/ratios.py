@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from harmony_dreamerv3.balance.balancer import Balancer, State, free_names, weighted
-from harmony_dreamerv3.balance.tasks import BalanceError, Task, check_number, nearest
+from harmony_dreamerv3.balance.tasks import Task, check_number, nearest, require
 
 # What softmax sees: beyond this it is as good as infinite, which softmax would turn into NaN.
 LARGEST_RATIO = 1e30
+WRONG = "Wrong balance option:"
 
 
 def fixed(tasks: Mapping[str, Task], *, weights: Mapping[str, float] | None = None) -> Balancer:
@@ -24,14 +25,10 @@ def fixed(tasks: Mapping[str, Task], *, weights: Mapping[str, float] | None = No
     free = free_names(tasks)
     weights = dict(weights or {})
     for name, weight in weights.items():
-        if name not in tasks:
-            known = ", ".join(tasks)
-            raise BalanceError(f"No task {name!r} to weigh{nearest(name, tasks)}. Tasks: {known}.")
-        if name not in free:
-            raise BalanceError(
-                f"Task {name!r} has a weight of its own; remove it from the weights."
-            )
-        check_number(f"the weight of {name!r}", weight, minimum=0.0)
+        hint = f"{nearest(name, tasks)}. Tasks: {', '.join(tasks)}."
+        require(name in tasks, f"No task {name!r} to weigh{hint}")
+        require(name in free, f"Task {name!r} has a weight of its own; remove it from the weights.")
+        check_number(f"the weight of {name!r}", weight)
     vector = jnp.array([weights.get(name, 1.0) for name in free], jnp.float32)
     return weighted(tasks, {"weight": vector})
 
@@ -42,7 +39,7 @@ def reciprocal(tasks: Mapping[str, Task], *, floor: float = 1e-8) -> Balancer:
     Source: HarmonyDream Sec. 3, the "straightforward but suboptimal way". Losses below `floor`
     count as `floor`, so that the weight of a zero loss is finite.
     """
-    _check(floor > 0, f"the floor of reciprocal must be above 0, not {floor}")
+    require(floor > 0, f"{WRONG} the floor of reciprocal must be above 0, not {floor}.")
 
     def update(state: State, losses: jax.Array, task_grads: Any) -> State:
         return {"weight": 1 / jnp.maximum(losses, floor)}
@@ -58,10 +55,10 @@ def dwa(tasks: Mapping[str, Task], *, temperature: float = 2.0, window: int = 10
 
     Source: Liu et al. (CVPR 2019), Eq. 6, with windows of updates in the place of epochs.
     """
-    _check(temperature > 0, f"the temperature of dwa must be above 0, not {temperature}")
-    _check(
+    require(temperature > 0, f"{WRONG} the temperature of dwa must be above 0, not {temperature}.")
+    require(
         isinstance(window, int) and window >= 1,
-        f"the window of dwa must be an integer of at least 1 update, not {window}",
+        f"{WRONG} the window of dwa must be an integer of at least 1 update, not {window}.",
     )
     count = len(free_names(tasks))
     ones = jnp.ones(count, jnp.float32)
@@ -89,8 +86,3 @@ def dwa(tasks: Mapping[str, Task], *, temperature: float = 2.0, window: int = 10
     zeros, zero = jnp.zeros(count, jnp.float32), jnp.zeros((), jnp.int32)
     state = {"weight": ones, "newer": zeros, "older": zeros, "mean": zeros}
     return weighted(tasks, {**state, "filled": zero, "windows": zero}, update)
-
-
-def _check(right: bool, message: str) -> None:
-    if not right:
-        raise BalanceError(f"Wrong balance option: {message}.")

@@ -25,42 +25,32 @@ def nearest(name: str, options: Iterable[str]) -> str:
 class Task:
     """A group of losses that is balanced as one.
 
-    Args:
-      losses: loss name -> weight inside the group, finite and not negative.
-      regularizer: factor of the log(1 + σ) of `harmony` (and of the log σ of
-        `harmony_unrectified`). 1 is HarmonyDream Eq. 5; the released code gives the dynamics
-        task α = dyn / (dyn + rep).
-      dims: number of scalars that the loss sums over (H·W·C for an image). Only `uncertainty`
-        looks at it.
-      fixed: the weight that the task keeps under every method, or None to have it balanced.
-
     Raises:
-      BalanceError: on a value outside these ranges.
+      BalanceError: on a value outside its range.
     """
 
-    losses: Mapping[str, float]
+    losses: Mapping[str, float]  # loss name -> weight inside the group, finite and not negative
+    # Factor of the log(1 + σ) of `harmony` (and of the log σ of `harmony_unrectified`), above 0.
+    # 1 is HarmonyDream Eq. 5; the released code gives the dynamics task α = dyn / (dyn + rep).
     regularizer: float = 1.0
-    dims: int = 1
-    fixed: float | None = None
+    dims: int = 1  # scalars that the loss sums over (H·W·C for an image), for `uncertainty` alone
+    fixed: float | None = None  # the weight under every method, or None to have it balanced
 
     def __post_init__(self) -> None:
-        if not self.losses:
-            raise BalanceError(
-                "A task needs at least one loss: {loss name: weight inside the task}."
-            )
+        require(self.losses, "A task needs at least one loss: {loss name: weight inside the task}.")
         for name, weight in self.losses.items():
-            check_number(f"the weight of loss {name!r} inside its task", weight, minimum=0.0)
-        check_number("the regularizer of a task", self.regularizer, minimum=0.0)
-        if self.regularizer == 0:
-            raise BalanceError(
-                "The regularizer of a task must be above 0: σ has no optimum without."
-            )
-        if isinstance(self.dims, bool) or not isinstance(self.dims, int) or self.dims < 1:
-            raise BalanceError(
-                f"The dims of a task must be an integer of at least 1, not {self.dims}"
-            )
+            check_number(f"the weight of loss {name!r} inside its task", weight)
+        check_number("the regularizer of a task", self.regularizer)
+        require(
+            self.regularizer,
+            "The regularizer of a task must be above 0: σ has no optimum without.",
+        )
+        require(
+            type(self.dims) is int and self.dims >= 1,
+            f"The dims of a task must be an integer of at least 1, not {self.dims}",
+        )
         if self.fixed is not None:
-            check_number("the fixed weight of a task", self.fixed, minimum=0.0)
+            check_number("the fixed weight of a task", self.fixed)
 
 
 def check_tasks(tasks: Mapping[str, Task], loss_names: Iterable[str] | None = None) -> None:
@@ -112,8 +102,15 @@ def full(x: jax.Array) -> jax.Array:
     return x if x.dtype == jnp.float64 else x.astype(jnp.float32)
 
 
-def check_number(what: str, value: float, minimum: float) -> None:
-    """Raises BalanceError unless `value`, called `what`, is finite and at least `minimum`."""
+def require(right: object, message: str) -> None:
+    """Raises BalanceError with the message unless something is right."""
+    if not right:
+        raise BalanceError(message)
+
+
+def check_number(what: str, value: float) -> None:
+    """Raises BalanceError unless `value`, called `what`, is finite and not negative."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (number and minimum <= value <= sys.float_info.max):  # Not a number is neither.
-        raise BalanceError(f"Expected {what} to be a finite number >= {minimum:g}, not {value!r}.")
+    # Not a number is neither.
+    right = number and 0 <= value <= sys.float_info.max
+    require(right, f"Expected {what} to be a finite number >= 0, not {value!r}.")

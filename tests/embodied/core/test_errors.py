@@ -2,7 +2,9 @@
 
 import signal
 
-from embodied.core.errors import nearest, signal_name
+import pytest
+
+from embodied.core.errors import UserError, nearest, one_of, signal_name
 
 
 def test_the_nearest_option_is_offered():
@@ -14,3 +16,11 @@ def test_the_nearest_option_is_offered():
 def test_signals_have_names_where_the_system_names_them():
     assert signal_name(signal.SIGKILL) == "SIGKILL"
     assert signal_name(40) == "signal 40"
+
+
+def test_words_of_options():
+    one_of("env.x.y", "train", ("train", "test"))
+    with pytest.raises(
+        UserError, match=r"env.x.y must be one of train, test, got 'tset'; did.*test"
+    ):
+        one_of("env.x.y", "tset", ("train", "test"))
