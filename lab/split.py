@@ -41,10 +41,6 @@ def split(buffer: Buffer, share: float) -> Split:
     Episodes are taken from the end, in the order in which they began, until they hold `share` of
     all steps. Where too little would be left, as in a buffer of one long episode, the last steps
     of every stream are held out instead.
-
-    Args:
-      buffer: the transitions.
-      share: of the steps to hold out, in (0, 1).
     """
     if not 0 < share < 1:
         raise UserError(f"--holdout: expected a share between 0 and 1, got {share}")

@@ -9,11 +9,7 @@ from embodied.records.text import columns
 
 
 def describe(result: Mapping[str, Any]) -> str:
-    """Returns a table with one row for each method, and what to know about it.
-
-    Args:
-      result: what `analysis.json` holds.
-    """
+    """Returns a table of `analysis.json`, a row for each method, and what to know about it."""
     reward, options = result["reward"], result["options"]
     sparse = result["reward_scale"]["sparse"]
     titles = {"reward MSE": "mse", "right": "right"}

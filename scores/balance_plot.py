@@ -71,17 +71,11 @@ def read_balance(run: Path) -> dict[str, dict[str, Series]]:
 
 
 def balance(run: Path) -> Figure:
-    """Draws the loss scales and coefficients of one run; `style.save` writes the figure.
+    """Draws the loss scales and coefficients of one run folder; `style.save` writes the figure.
 
     Panels: losses and weights over time (Fig. 2b, Fig. 23), weighted losses, σ over its optimum
     for the current loss, the share of each head in the gradient norm, and the weight against the
     loss scale with Eq. 4 and Eq. 5 (Fig. 4).
-
-    Args:
-      run: run folder.
-
-    Raises:
-      UserError: see `read_balance`.
     """
     record = read_balance(run)
     names = list(record["loss"])

@@ -72,12 +72,7 @@ def slack(run: Run, frame: float) -> float:
 
 
 def title(names: Sequence[str], frames: Mapping[str, float]) -> str:
-    """Returns the head of a table: of which benchmark, at which frames.
-
-    Args:
-      shown: the games of the table.
-      frames: what `budgets` returned.
-    """
+    """Returns the head of a table of games: of which benchmark, at which of the `budgets`."""
     rated = [game for game in names if game in games.atari100k()]
     others = _span([frames[game] for game in names if game not in rated and game in frames])
     if not rated:

@@ -31,9 +31,6 @@ def normalise(name: str) -> str:
 
     `ALE/Jamesbond-v5` and whatever the `gym_` suite plays are other environments than Atari
     100K's (sticky actions, or no frame skip): they keep a name of their own.
-
-    Args:
-      name: task or game as some file spells it.
     """
     name = name.strip()
     if is_aggregate(name):

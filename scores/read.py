@@ -62,11 +62,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_jsonl(path: Path, pattern: str) -> Iterator[dict | BadFile]:
-    """Streams the records of a file of JSON lines.
-
-    Args:
-      path: the file.
-      pattern: regular expression; lines in which it is not found are skipped unparsed.
+    """Streams the records of a file of JSON lines; those without the pattern are skipped unparsed.
 
     Yields:
       Each record, or a BadFile for a line that is none (the others still come).

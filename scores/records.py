@@ -139,11 +139,7 @@ def series(
 
 
 def evaluations(points: Series) -> Series:
-    """Joins the episodes of one evaluation (equal frames) into one point: their mean.
-
-    Args:
-      points: episodes with `episodes` 1, or evaluations that are one point already.
-    """
+    """Joins the episodes of one evaluation (equal frames) into one point: their mean."""
     if not len(points):
         return points
     frames, place = np.unique(points.frames, return_inverse=True)

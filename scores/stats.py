@@ -151,9 +151,7 @@ def aggregate_differences(
 def improvement(a: np.ndarray, b: np.ndarray, count: int = RESAMPLES) -> Estimate:
     """Estimates the probability that a run of b beats a run of a on the same task.
 
-    Args:
-      a, b: `[R_a, T]` and `[R_b, T]` scores (of any scale) of the same tasks; ties count half.
-      count: bootstrap resamples of each.
+    Scores are `[R, T]`, of any scale, of the same tasks; ties count half.
     """
 
     def probability(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -51,11 +51,8 @@ def show_status(root: Path, url: str | None, watch: bool, interval: float) -> in
 def scores_so_far(root: Path, frames: int) -> str:
     """Returns a line of human-normalised aggregates for each method.
 
-    Only runs count that have reached their end; which games have any is said, too.
-
-    Args:
-      root: the sweep's folder.
-      frames: at the end of a run; 0 when not known.
+    Only runs count that have reached their end, at `frames` if known (0: not); which games have
+    any is said, too.
     """
     from scores import games, load, protocol, stats
 

@@ -58,9 +58,6 @@ def seconds_left(table: Sequence[Row]) -> float | None:
 
     As many jobs as run now go on side by side, each as fast as it did so far; one that has not
     begun is as fast as the mean. No job is done before the slowest running one is.
-
-    Args:
-      table: all jobs.
     """
     running = [row for row in table if row.state.state == states.RUNNING]
     rates = [row.progress.rate for row in table if row.progress.rate > 0]

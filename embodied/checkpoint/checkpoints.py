@@ -50,11 +50,7 @@ class Checkpoints:
         self._good: dict[str, list[dict[str, dict[str, Any]]]] = {}
 
     def save(self, step: int, parts: Sequence[Part]) -> None:
-        """Writes and commits a checkpoint, then forgets those beyond `keep`.
-
-        Args:
-          step: agent steps done; names the checkpoint.
-          parts: one for each folder.
+        """Writes and commits a checkpoint, a part for each folder; forgets those beyond `keep`.
 
         Raises:
           UserError: when the disk refuses; the checkpoints before stay as they are.
@@ -89,10 +85,7 @@ class Checkpoints:
         """Returns the newest checkpoint that is whole, or None when there is none at all.
 
         When none is whole, older files of the replay, which they share, may be the reason: then it
-        is the newest one that lacks nothing else.
-
-        Args:
-          say: is told of each damaged checkpoint that was passed over.
+        is the newest one that lacks nothing else. `say` is told of each that was passed over.
 
         Raises:
           UserError: when all are damaged, one has an unknown version, they are of other folders,

@@ -20,11 +20,7 @@ class CorruptFile(UserError):
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Writes a file so that at any moment there is the old one or the whole new one.
-
-    Args:
-      path: where to; the folder must exist.
-      data: its contents.
+    """Writes a file in an existing folder: at any moment there is the old one or the whole new one.
 
     Raises:
       OSError: as the system gives it; the old file is untouched and nothing is left behind.
@@ -44,14 +40,10 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """Returns the contents of a file of unknown origin.
-
-    Args:
-      path: the file; a pipe or a device, which might never end, is refused.
-      most: bytes it may have.
+    """Returns the contents of a file of unknown origin; a pipe or device might never end.
 
     Raises:
-      CorruptFile: when it is no regular file, or larger.
+      CorruptFile: when it is no regular file, or has more than `most` bytes.
       OSError: as the system gives it.
     """
     # Without O_NONBLOCK the opening of a pipe waits for somebody who writes to it.
@@ -82,11 +74,7 @@ def digest(path: Path) -> str:
 
 
 def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Returns named arrays as a safetensors file.
-
-    Args:
-      arrays: of NumPy's own number types; any shape, zero-dimensional and empty ones included.
-    """
+    """Returns arrays of NumPy's own number types, of any shape, as a safetensors file."""
     return safetensors.numpy.save({k: np.asarray(v, order="C") for k, v in arrays.items()})
 
 

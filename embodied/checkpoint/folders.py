@@ -25,11 +25,8 @@ def check_run(folder: Path) -> None:
 def check_inside(folder: Path, names: Iterable[str]) -> None:
     """Refuses folders inside another that are links, or no folders at all.
 
-    The outer folder itself may be a link: whoever gave its name wants what it leads to.
-
-    Args:
-      folder: the run folder, or the one around a population.
-      names: relative to it, each after those above it; those that do not exist are fine.
+    The outer folder itself may be a link: whoever gave its name wants what it leads to. Names are
+    relative to it, each after those above it; those that do not exist are fine.
 
     Raises:
       UserError: naming the first that is refused.

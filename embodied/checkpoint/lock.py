@@ -16,9 +16,6 @@ class Lock:
     The lock belongs to the open file, which child processes started by `spawn` do not inherit; the
     file itself stays and means nothing without the lock on it.
 
-    Args:
-      folder: existing folder.
-
     Raises:
       UserError: when another process holds it.
     """

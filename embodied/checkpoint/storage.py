@@ -190,10 +190,7 @@ def fetch(storage: Storage, target: Path, wanted: Callable[[str], bool]) -> None
 
 
 def fetch_records(url: str) -> Path:
-    """Returns a folder with the records of all runs in storage, deleted when this process ends.
-
-    Args:
-      url: folder in storage, of a run or of many.
+    """Returns a folder with the records of all runs below a URL, deleted when this process ends.
 
     Raises:
       UserError: when there are none, or the storage cannot be read.

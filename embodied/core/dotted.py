@@ -17,10 +17,7 @@ def is_path(text: str) -> bool:
 
 
 def resolve(path: str) -> Any:
-    """Imports the module of a path and returns the object that it names.
-
-    Args:
-      path: `package.module:name`.
+    """Imports the module of a path `package.module:name` and returns the object that it names.
 
     Raises:
       UserError: when the path has another form, the module is not there or fails while it is

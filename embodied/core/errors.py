@@ -78,10 +78,9 @@ def raised(error: BaseException, otherwise: str = "") -> str:
 
 
 def defined(function: Any) -> str:
-    """Returns where a function, or the constructor of a class, stands: ` (file, line 3)`.
+    """Returns where a foreign function, or a class's constructor, stands: ` (file, line 3)`.
 
-    Args:
-      function: of foreign code; nothing is said of one of this package or without source.
+    Nothing is said of one of this package or without source.
     """
     code = getattr(getattr(function, "__init__", None) if isinstance(function, type) else function,
                    "__code__", None)  # fmt: skip
@@ -91,12 +90,7 @@ def defined(function: Any) -> str:
 
 
 def nearest(name: str, options: Iterable[str]) -> str:
-    """Returns `; did you mean 'x'?` for the closest option, or the empty string.
-
-    Args:
-      name: what the user wrote.
-      options: the names that exist.
-    """
+    """Returns `; did you mean 'x'?` for the closest option, or the empty string."""
     options = [str(option) for option in options]
     close = difflib.get_close_matches(str(name), options, n=1, cutoff=0.5)
     if not close:

@@ -31,9 +31,7 @@ class Store(Protocol):
     def gather(self, index: np.ndarray, first: np.ndarray) -> Any:
         """Returns what the learner trains on; from `HostStore` a dict of arrays [B, T, ...].
 
-        Args:
-          index: positions, int64 [B, T].
-          first: bool [B, T]; where it holds, `is_first` is set, whatever was stored.
+        Positions are int64 [B, T]; where `first` holds, `is_first` is set, whatever was stored.
         """
         ...
 

@@ -15,12 +15,7 @@ MAX_COUNT = 2**31 - 1  # Draws are keyed by counts of 32 bits, half of which nam
 
 
 class OutOfRange(UserError):
-    """A setting outside its range.
-
-    Args:
-      name: the setting; dotted where its place is known.
-      problem: what is wrong with it.
-    """
+    """A setting outside its range; its name is dotted where its place is known."""
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name} {problem}")

@@ -76,11 +76,7 @@ class Space:
         return np.asarray(low, np.float32), np.asarray(high, np.float32)
 
     def check(self, name: str, value: Any) -> None:
-        """Raises unless `value` belongs to this space.
-
-        Args:
-          name: the key, for the message.
-          value: array or scalar of one step.
+        """Raises unless an array or scalar of one step belongs to this space.
 
         Raises:
           UserError: naming the key, what the space allows and what came.
@@ -92,9 +88,7 @@ class Space:
     def sample(self, rng: np.random.Generator, mask: np.ndarray | None = None) -> np.ndarray:
         """Returns one value of the space, uniform between the bounds (0 and 1 where there is none).
 
-        Args:
-          rng: the generator to draw from.
-          mask: (A,), 0 for choices that must not be drawn; all zeros forbid none.
+        The mask (A,) is 0 for choices that must not be drawn; all zeros forbid none.
         """
         if self.parts:
             ends = np.cumsum([part.shape[0] for part in self.parts])[:-1]

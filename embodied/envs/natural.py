@@ -115,12 +115,7 @@ _scene = functools.lru_cache(2 * _GENERATED)(textures.scene)  # Environments sha
 
 
 def load_frames(options: Options, rng: np.random.Generator) -> np.ndarray:
-    """Returns the frames that one environment shows, uint8 (frames, size, size, 1 or 3).
-
-    Args:
-      options: see `Options`.
-      rng: shuffles the videos.
-    """
+    """Returns the frames that one environment shows, uint8 (frames, size, size, 1 or 3)."""
     pool = clips(options)
     frames: list[np.ndarray] = []
     while len(frames) < options.frames:

@@ -18,11 +18,8 @@ class EventFile:
     """Appends whole events; after a failed write the file still ends with a whole one.
 
     The writer thread of tensorboardX's `SummaryWriter` dies silently on a full disk and then blocks
-    whoever adds to its queue, so only its formats are used here.
-
-    Args:
-      folder: where the file goes.
-      step: agent steps done; readers drop what an earlier file says of later ones.
+    whoever adds to its queue, so only its formats are used here. Readers drop what an earlier file
+    says of steps beyond the one that this begins with.
 
     Raises:
       OSError: from here and from `write`, as the system gives it.
@@ -40,12 +37,7 @@ class EventFile:
             raise
 
     def write(self, step: int, **content: Any) -> None:
-        """Appends an event.
-
-        Args:
-          step: agent step.
-          **content: one field of the event, such as `summary`.
-        """
+        """Appends an event with one field, such as `summary`."""
         data = Event(wall_time=time.time(), step=step, **content).SerializeToString()
         header = struct.pack("<Q", len(data))
         record = header + struct.pack("<I", masked_crc32c(header))

@@ -40,12 +40,7 @@ class Logger:
             self._events = EventFile(folder, step)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Writes scalars that are finite.
-
-        Args:
-          values: by tag, such as `train/loss_image`.
-          step: agent step.
-        """
+        """Writes scalars that are finite, by tag, such as `train/loss_image`."""
         summaries = [
             Summary.Value(tag=tag, simple_value=float(value))
             for tag, value in values.items()

@@ -11,14 +11,10 @@ _MEMORY = 0.8  # Share of what is known that the next interval leaves.
 
 
 class Progress:
-    """Shows how far a run is.
+    """Shows how far a run of so many agent steps is, or where given so many updates.
 
     Rates are means over the last intervals, the later ones counting more. They begin after the
     first interval with updates, which compiles; before, there is neither a rate nor a time.
-
-    Args:
-      total: agent steps of the run.
-      updates: of the run, where it is told in updates alone; 0 where it steps environments.
     """
 
     def __init__(self, total: int, updates: int = 0) -> None:

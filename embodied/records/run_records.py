@@ -31,11 +31,9 @@ class Records:
         return not any(path.exists() and path.stat().st_size for path in paths)
 
     def write(self, name: str, values: Mapping[str, Any]) -> None:
-        """Appends a line, or keeps it back while `hold` is on.
+        """Appends a line to one of `FILES`, or keeps it back while `hold` is on.
 
-        Args:
-          name: one of `FILES`.
-          values: numbers, strings and booleans by key; a number that is not finite becomes null.
+        A number that is not finite becomes null.
 
         Raises:
           UserError: when the disk refuses.
@@ -66,9 +64,7 @@ class Records:
     def load(self, contents: Mapping[str, bytes], held: list[Line] | None) -> None:
         """Makes the files what they were at `save`, whatever has happened to them since.
 
-        Args:
-          contents: bytes of each file.
-          held: lines kept back; None when none are being kept back.
+        `held` is None when no lines are being kept back.
 
         Raises:
           UserError: when the disk refuses.

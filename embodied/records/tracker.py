@@ -39,12 +39,7 @@ class Tracker(Protocol):
 
 
 class Background:
-    """A tracker in a thread of its own: neither its errors nor its waiting reach the run.
-
-    Args:
-      start: opens it, in that thread.
-      name: for the warning.
-    """
+    """A tracker in a thread of its own, which opens it: nothing that it does reaches the run."""
 
     def __init__(self, start: Callable[[], Tracker], name: str) -> None:
         self._start, self._name = start, name
@@ -93,11 +88,9 @@ class Background:
 
 
 def open_tracker(kind: str, folder: Path) -> Background | None:
-    """Opens the tracker of a run.
+    """Opens the tracker of a run, one of `KINDS`; None for `none`.
 
-    Args:
-      kind: one of `KINDS`; None is returned for `none`.
-      folder: run folder. A run that goes on in it is the same run for the tracker.
+    A run that goes on in the same folder is the same run for the tracker.
     """
     if kind == "none":
         return None

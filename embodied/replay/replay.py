@@ -85,11 +85,7 @@ class Replay:
         return np.maximum(self.counts - self.ring, self.lost)
 
     def insert(self, data: Mapping[str, np.ndarray]) -> None:
-        """Appends one transition to every stream, overwriting the oldest when the ring is full.
-
-        Args:
-          data: arrays [streams, ...] under the names of `spaces`.
-        """
+        """Appends one transition [streams, ...] to every stream; a full ring loses its oldest."""
         streams = np.arange(len(self.counts))
         self.store.write(self.positions(streams, self.counts), data)
         if self.sampling.episodes:
@@ -150,14 +146,10 @@ class Replay:
         return self.gather(self.draw(update, batch, purpose))
 
     def write_back(self, steps: np.ndarray, data: Mapping[str, Any]) -> None:
-        """Replaces what is stored with steps under some names.
+        """Replaces what is stored with drawn steps [B, T] under names of `latents`, by [B, T, ...].
 
         Steps that have been overwritten meanwhile are left out. Where a step comes several times,
         the last one counts.
-
-        Args:
-          steps: as drawn, int64 [B, T].
-          data: arrays [B, T, ...] under names of `latents`.
         """
         flat, streams = steps.reshape(-1), len(self.counts)
         stream, number = flat % streams, flat // streams

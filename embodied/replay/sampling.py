@@ -126,9 +126,7 @@ class Episodes:
     def held(self, oldest: np.ndarray, shortest: int) -> np.ndarray:
         """Returns the episodes whose steps are all there: stream, first step, length, int64 [K, 3].
 
-        Args:
-          oldest: number of the oldest step of each stream.
-          shortest: steps of the shortest that counts.
+        All steps from `oldest` of each stream on are; episodes need `shortest` steps to count.
         """
         if self._table is None:
             self._rows.sort(key=_end)

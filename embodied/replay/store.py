@@ -14,10 +14,6 @@ class HostStore:
     """A `Store` of NumPy arrays in the dtype of each space, so that images stay uint8.
 
     The arrays are allocated at once; the operating system hands out their pages as they fill.
-
-    Args:
-      spaces: name of each array and what one row holds.
-      capacity: number of rows.
     """
 
     def __init__(self, spaces: Mapping[str, Space], capacity: int) -> None:

@@ -55,7 +55,7 @@ def evaluate_policy(
     run: RunConfig,
     stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Plays `run.eval_eps` episodes with each member in environments made for it.
+    """Plays `run.eval_eps` episodes with some members, each in environments made for it.
 
     Args:
       make_env: called with member, row and a seed that depends on the member's seed, the step and
@@ -63,7 +63,7 @@ def evaluate_policy(
       learner: chooses the actions in mode `eval`, with the counter (step, time).
       policy: a snapshot, or None for the newest parameters.
       seeds: of all members.
-      members: the members to evaluate.
+      members: those to evaluate.
       step: agent step that the policy was trained for.
       run: see `RunConfig`.
       stop: asked before every step; the outcome then has what had ended by then.
@@ -72,7 +72,17 @@ def evaluate_policy(
       UserError: when no environment could be made.
     """
     quota = quotas(run.eval_eps, run.eval_envs)
-    groups, errors, threads = _open(make_env, seeds, members, len(quota), step, run, stop)
+    starts: list[tuple[int, Callable[[], Group]]] = []
+    processes = spare_cores() if run.eval_processes < 0 else run.eval_processes
+    # A process has rows of one member only: what breaks it leaves the others alone.
+    count = min(max(processes // len(members), 1), len(quota)) if processes else 1
+    for n in members:
+        for index, share in enumerate(np.array_split(np.arange(len(quota)), count)):
+            places = [(n, int(row), derive_seed(seeds[n], 1, step, int(row))) for row in share]
+            name = f"evaluation worker {index} of member {n}" if processes else None
+            starts.append((n, functools.partial(open_group, make_env, places, run, name, stop)))
+    threads = len(starts) if processes else 0
+    groups, errors = open_groups(starts, len(seeds), threads)
     playing = [n for n in members if n not in errors]
     if not playing:
         require(errors, seeds)
@@ -82,29 +92,6 @@ def evaluate_policy(
     finally:
         driver.close()
     return dataclasses.replace(outcome, errors=errors | outcome.errors)
-
-
-def _open(
-    make_env: MakeEnv,
-    seeds: Sequence[int],
-    members: Sequence[int],
-    rows: int,
-    step: int,
-    run: RunConfig,
-    stop: Callable[[], bool],
-) -> tuple[list[list[Group]], dict[int, Exception], int]:
-    """Makes the environments, here or in processes, and says how many threads step them."""
-    starts: list[tuple[int, Callable[[], Group]]] = []
-    processes = spare_cores() if run.eval_processes < 0 else run.eval_processes
-    # A process has rows of one member only: what breaks it leaves the others alone.
-    count = min(max(processes // len(members), 1), rows) if processes else 1
-    for n in members:
-        for index, share in enumerate(np.array_split(np.arange(rows), count)):
-            places = [(n, int(row), derive_seed(seeds[n], 1, step, int(row))) for row in share]
-            name = f"evaluation worker {index} of member {n}" if processes else None
-            starts.append((n, functools.partial(open_group, make_env, places, run, name, stop)))
-    threads = len(starts) if processes else 0
-    return *open_groups(starts, len(seeds), threads), threads
 
 
 def spare_cores() -> int:

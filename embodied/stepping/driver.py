@@ -87,11 +87,9 @@ class Driver:
         self._pool = ThreadPoolExecutor(threads) if threads else None
 
     def step(self, actions: np.ndarray, active: np.ndarray) -> Stepped:
-        """Steps the active environments and puts what they return into `obs`.
+        """Steps the active [N, E] environments and puts what they return into `obs`.
 
-        Args:
-          actions: float32 [N, E, A]; not looked at where the last observation was `is_last`.
-          active: bool [N, E]; the others keep their observation.
+        Actions are float32 [N, E, A], not looked at where the last observation was `is_last`.
         """
         calls = self._calls(active)
         answers = self._answer(calls, actions)

@@ -47,12 +47,7 @@ class Group(Protocol):
 
 
 class Local:
-    """A group of environments in this process.
-
-    Args:
-      ctors: one for each environment.
-      timeout: seconds after which a step of one of them ends this process; 0 for never.
-    """
+    """A group of environments in this process, which ends when a step takes `timeout` seconds."""
 
     def __init__(self, ctors: Sequence[Callable[[], Env]], timeout: float = 0.0) -> None:
         self._envs: list[Env] = []

@@ -44,10 +44,7 @@ class Checkpoint:
 
 
 def read(path: Path) -> Checkpoint:
-    """Reads a checkpoint file without executing anything in it.
-
-    Args:
-      path: the pickle, or arrays under the same names (`.npz`, `.safetensors`).
+    """Reads a checkpoint, a pickle or arrays under the same names; nothing in it is executed.
 
     Raises:
       UserError: when it is not such a checkpoint, or refers to what is not read.

@@ -59,11 +59,7 @@ def refuse(path: Path) -> None:
 
 
 def program_of(path: Path) -> str | None:
-    """Returns the name of the program that wrote a file or folder; None when it is unknown.
-
-    Args:
-      path: of unknown origin; nothing in it is executed.
-    """
+    """Returns the name of the program that wrote a file or folder; nothing in it is executed."""
     if path.is_dir():
         return next((name for pattern, name in _FOLDERS.items() if any(path.glob(pattern))), None)
     if path.name == "variables.pkl":

@@ -36,13 +36,10 @@ class InertState(tuple):
 
 
 class Budget:
-    """What the calls of one file may still make, in bytes and items.
+    """What the calls of one file of so many bytes may still make, in bytes and items.
 
     An honest file brings along everything that arrays are made of: its old protocols write bytes as
     text, which is made into bytes and these into an array.
-
-    Args:
-      size: bytes of the file.
     """
 
     def __init__(self, size: int) -> None:

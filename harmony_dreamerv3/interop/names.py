@@ -58,10 +58,7 @@ _RULES: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
 
 
 def upstream_name(path: Path) -> str:
-    """The released code's name of a parameter.
-
-    Args:
-      path: keys into our tree, such as `('world_model', 'rssm', 'gru', 'kernel')`.
+    """The released code's name of a parameter such as `('world_model', 'rssm', 'gru', 'kernel')`.
 
     Raises:
       UserError: for a parameter that the released code does not have.
@@ -214,8 +211,7 @@ def import_moments(
 def idle_harmonizers(used: Iterable[str]) -> list[str]:
     """Names of harmonizers without losses, as of `observation` where no key is called `image`.
 
-    Args:
-      used: names of all variables in use; without any harmonizer among them, none is idle.
+    Where no harmonizer is among the names in use, none is idle.
     """
     every = [f"agent/wm/{name}/harmony_s" for name in HARMONIZERS.values()]
     idle = [name for name in every if name not in used]

@@ -63,11 +63,7 @@ def resolve(names: Sequence[str], theirs: Mapping[str, Any]) -> Flat:
 
 
 def translate(names: Sequence[str], theirs: Mapping[str, Any]) -> Flat:
-    """Our keys and values that compute what the released code computes with these.
-
-    Args:
-      names: its block names.
-      theirs: its keys or regular expressions.
+    """Our keys and values that compute what the released code does with its blocks and overrides.
 
     Raises:
       UserError: for a key that it does not have, or a value that is not implemented here.

@@ -71,9 +71,6 @@ def check(config: Config, seeds: int) -> None:
 def records(root: Path) -> Iterator[Path]:
     """Gives each process a run folder: the first the real one, the others a copy for the time.
 
-    Args:
-      root: the run folder, on storage that all processes share.
-
     Raises:
       UserError: when the processes do not see the same checkpoints there.
     """

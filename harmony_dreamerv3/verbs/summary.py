@@ -65,9 +65,7 @@ def describe(folder: Path, config: Config, repeat: int) -> str:
 def evaluation(folder: Path, cut: tuple[str, int] | None = None) -> None:
     """Prints the returns that an evaluation wrote into a folder.
 
-    Args:
-      folder: with `episodes.jsonl`.
-      cut: the signal that ended it early, and how many episodes were wanted.
+    `cut` are the signal that ended it early, and how many episodes were wanted.
     """
     values = [line["return"] for line in read_lines(folder / "episodes.jsonl")]
     for index, value in enumerate(values):

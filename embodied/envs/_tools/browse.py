@@ -25,11 +25,7 @@ _PALETTE = np.array(
 
 
 def listing(word: str = "") -> str:
-    """Returns the suites in a few lines each; with a word, the tasks whose names hold it.
-
-    Args:
-      word: looked for in names, whatever its case; empty for all suites.
-    """
+    """Returns the suites in a few lines each; with a word, the tasks with it in their names."""
     lines, hidden = [], []
     for name, suite in registry.suites().items():
         absent = suite.package and importlib.util.find_spec(suite.package) is None
@@ -113,11 +109,7 @@ def show(task: str, options: Mapping[str, Any], out: Path | None, steps: int) ->
 
 
 def colours(image: np.ndarray) -> np.ndarray:
-    """Returns an image of any number of channels as uint8 (H, W, 3).
-
-    Args:
-      image: uint8, or float32 in [0, 1].
-    """
+    """Returns an image of any number of channels, uint8 or floats in [0, 1], as uint8 (H, W, 3)."""
     if image.dtype != np.uint8:
         image = (image * 255).astype(np.uint8)
     channels = image.shape[2]

@@ -34,10 +34,6 @@ def actions_matter(game: str, steps: int = 200) -> bool:
 
     An emulator whose `act` silently does nothing passes every test of shapes and leaves the agent
     at the score of standing still.
-
-    Args:
-      game: such as `pong`.
-      steps: agent steps to compare.
     """
     env = registry.make(f"atari_{game}", 0)
     space = env.act_space["action"]

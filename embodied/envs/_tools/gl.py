@@ -16,8 +16,7 @@ GL_HELP = (
 def default_backend(render: bool) -> None:
     """Chooses MuJoCo's rendering backend EGL where nothing is chosen, and tries that it loads.
 
-    Args:
-      render: whether images are wanted; without, rendering is switched off where it cannot work.
+    Where it cannot and no images are wanted, rendering is switched off.
 
     Raises:
       UserError: when images are wanted and the backend's libraries are missing.

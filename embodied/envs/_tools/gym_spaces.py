@@ -27,8 +27,7 @@ Observer = tuple[Space, Callable[[Any], np.ndarray]]
 def flat(space: Any) -> dict[str, Any]:
     """Returns the leaves of an observation space by key, nested keys joined by a slash.
 
-    Args:
-      space: a Gymnasium space; one that is no Dict has the key `""`.
+    The key of a space that is no Dict is `""`.
 
     Raises:
       UserError: when two leaves have one key.

@@ -64,9 +64,7 @@ def set_layer_state(layer: Any, saved: dict[str, Any]) -> None:
 def can_save(env: Layered, twin: Callable[[], Layered]) -> bool:
     """Returns whether a twin that loads the state goes on exactly alike; tried, not assumed.
 
-    Args:
-      env: fresh; it is fresh again afterwards.
-      twin: makes another environment like it, with another seed.
+    `env` is fresh, and is so again afterwards; `twin` makes one like it, with another seed.
     """
     import gymnasium
 

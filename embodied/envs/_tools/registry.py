@@ -115,11 +115,7 @@ def make(task: str, seed: int, options: Mapping[str, Any] | None = None) -> Chec
 
 
 def parse_options(suite: Suite, options: Mapping[str, Any]) -> Any:
-    """Returns the suite's dataclass from a plain mapping.
-
-    Args:
-      suite: whose options they are.
-      options: values by name; integral floats pass for integers, integers for floats.
+    """Returns the suite's dataclass from values by name; 3.0 passes for an integer, 3 for a float.
 
     Raises:
       UserError: for an unknown name (with the nearest) or a value of the wrong type.

@@ -72,11 +72,7 @@ class Saved:
 
 
 def plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns those attributes of an object that `pack` can encode, generators left out.
-
-    Args:
-      attributes: such as `vars(object)`.
-    """
+    """Returns those of an object's attributes that `pack` can encode, generators left out."""
     found = {}
     for key, value in attributes.items():
         if not isinstance(value, np.random.Generator | np.random.RandomState):
