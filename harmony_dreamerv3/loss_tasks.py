@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -160,6 +161,37 @@ def with_balance(
         return {**model, "balance": weights}, {"model": model_state, "balance": own_state}
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def balanced(
+    balancer: balance.Balancer,
+    weights: Any,
+    state: Any,
+    losses: Callable[[Any], tuple[Mapping[str, jax.Array], Mapping[str, Any]]],
+    params: Mapping[str, Any],
+) -> tuple[jax.Array, dict[str, Any]]:
+    """Adds up a model's losses as the balancer weighs them.
+
+    Args:
+      balancer: the balancer.
+      weights: what it learns, `params["balance"]`.
+      state: what else it keeps, before the update.
+      losses: of parameters of the model, by name, and what led to them.
+      params: of the model by part; the tasks' gradients are taken at `encoder` and `rssm`.
+
+    Returns:
+      A scalar; what led to the losses, and `losses`, `balance` (the state after), `metrics`.
+    """
+    values, aux = losses(params)
+    fixed = jax.lax.stop_gradient(params)
+    shared = {name: fixed[name] for name in ("encoder", "rssm")}
+    grads = functools.partial(
+        task_grads, balancer, lambda shared: losses({**fixed, **shared})[0], shared
+    )
+    needed = (grads,) if balancer.needs_task_grads else ()
+    after = balancer.update(state, jax.tree.map(jax.lax.stop_gradient, values), *needed)
+    total, metrics = balancer.apply(weights, after, values)
+    return total, {**aux, "losses": values, "balance": after, "metrics": metrics}
 
 
 def task_grads(

@@ -68,7 +68,10 @@ def analyze(
     agents = {name: offline.make_agent(config, buffer) for name, config in configs.items()}
     keys = regress.state_keys(buffer, agents, options.state)
     parts = split(buffer, options.holdout)
-    starts = {name: training_starts(parts, config.batch_length) for name, config in configs.items()}
+    starts = {
+        name: training_starts(parts, offline.window_length(config))
+        for name, config in configs.items()
+    }
     trained_on = np.concatenate([buffer.arrays["reward"][a:b] for a, b in parts.train])
     scale = rewards.scale(trained_on, options.tolerance)
     places = _windows(buffer, parts, options, scale, bool(keys))

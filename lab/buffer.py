@@ -47,7 +47,14 @@ class Buffer:
     @property
     def obs_space(self) -> dict[str, Space]:
         """Spaces of the observations, as far as arrays tell."""
-        return {k: Space(v.dtype, v.shape[1:]) for k, v in self.arrays.items() if k != "action"}
+
+        def space(array: np.ndarray) -> Space:
+            whole = array.dtype.kind in "iu" and array.ndim < 4
+            return Space(
+                array.dtype, array.shape[1:], high=max(int(array.max()), 0) if whole else None
+            )
+
+        return {key: space(array) for key, array in self.arrays.items() if key != "action"}
 
     @property
     def act_space(self) -> dict[str, Space]:
@@ -139,6 +146,8 @@ def _transitions(saved: Sequence[Saved]) -> tuple[dict[str, np.ndarray], np.ndar
 def _checked(
     config: Config, arrays: dict[str, np.ndarray], stream: np.ndarray | None, source: Path
 ) -> Buffer:
+    # Latents of the run's own model (2025 base) mean nothing to another.
+    arrays = {key: array for key, array in arrays.items() if not key.startswith("dyn/")}
     missing = [key for key in NEEDED if key not in arrays]
     if missing:
         raise UserError(f"{source} lacks the key {missing[0]!r}; it has {', '.join(arrays)}")

@@ -11,7 +11,7 @@ from harmony_dreamerv3 import config as configs
 from harmony_dreamerv3.config import Config, overrides
 
 # What a method sets; what the run itself had there would leak into all of them.
-OWN = ("balance.method", "balance.weights", "balance.options")
+OWN = ("balance.method", "balance.weights", "balance.options", "balance.init")
 # Flags that name what the buffer has settled, or what the verb sets for each method.
 TAKEN = {
     "seed": "--seeds",
@@ -22,10 +22,15 @@ TAKEN = {
 }
 
 
+def defaults(base: str) -> list[str]:
+    """The baseline of a base, and harmony."""
+    return [base, "harmony_2025" if base == "dreamerv3_2025" else "harmony"]
+
+
 def make(base: Config, methods: Sequence[str], flags: Mapping[str, Any]) -> dict[str, Config]:
     """Lays every method's block, then the flags, over the configuration of the run.
 
-    The run's own balancing (method, weights, options) is put back to the defaults first.
+    The run's own balancing (method, weights, options, start) is put back to the defaults first.
 
     Args:
       base: configuration of the run that collected the buffer.
@@ -45,8 +50,8 @@ def make(base: Config, methods: Sequence[str], flags: Mapping[str, Any]) -> dict
     if twice or not methods:
         raise UserError(f"--methods: {twice[0]!r} comes twice" if twice else "expected --methods")
     every = configs.blocks()
-    defaults = configs.defaults(every, base.base)
-    flat = overrides.flatten(configs.to_dict(base)) | {key: defaults[key] for key in OWN}
+    fresh = configs.defaults(every, base.base)
+    flat = overrides.flatten(configs.to_dict(base)) | {key: fresh[key] for key in OWN}
     result = {}
     for name in methods:
         options = [key for key in configs.block_names(every) if key != "defaults"]

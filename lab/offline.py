@@ -11,33 +11,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from embodied.core.errors import UserError
 from embodied.records.progress import say
 from embodied.records.text import duration
 from harmony_dreamerv3 import prng
 from harmony_dreamerv3.agents import agent_class
 from harmony_dreamerv3.config import Config
-from lab import split
+from lab import base_2025, split
 from lab.buffer import Buffer
 
 EVERY = 10.0  # Seconds between lines that say how far it is.
 Metrics = dict[str, Any]
 
 
-BASES = ("dreamerv3", "dreamerv2")  # whose world models train by themselves
-
-
 def make_agent(config: Config, buffer: Buffer) -> Any:
-    """Returns the agent of a configuration for the spaces that the buffer's arrays have.
-
-    Raises:
-      UserError: for a base whose world model does not learn without its policy.
-    """
-    if config.base not in BASES:
-        raise UserError(
-            f"analyze trains world models of base {' or '.join(BASES)}, this run's is {config.base}"
-        )
+    """Returns the agent of a configuration for the spaces that the buffer's arrays have."""
     return agent_class(config.base)(config, buffer.obs_space, buffer.act_space)
+
+
+def window_length(config: Config) -> int:
+    """Steps C + T of a training window: context, from whose latents it begins, and the rest."""
+    return config.run.replay_context + config.batch_length
 
 
 class Trainer:
@@ -53,14 +46,17 @@ class Trainer:
         return self._init(jax.random.key_data(jax.random.key(seed, impl="threefry2x32")))
 
 
-def model_step(agent: Any, state: Any, batch: Any) -> tuple[Any, Metrics]:
+def model_step(agent: Any, state: Any, batch: Any) -> tuple[Any, Metrics, Metrics]:
     """The first part of `Agent.train_step`: world model and balance, nothing else.
 
-    Its draws and so the world model and balance after are the same.
+    Its draws and so the world model and balance after are the same; of the 2025 base where no other
+    loss reaches them. In between come latents that replace the stored ones of the trained steps.
     """
+    if agent.config.base == "dreamerv3_2025":
+        return base_2025.model_step(agent, state, batch)
     key, _ = prng.for_update(state.key, state.updates)
     new, _, metrics = agent.train_model(state, batch, key)
-    return new.replace(updates=state.updates + new.alive.astype(jnp.int32)), metrics
+    return new.replace(updates=state.updates + new.alive.astype(jnp.int32)), {}, metrics
 
 
 class Progress:
@@ -113,14 +109,21 @@ def train(
     Returns:
       The state after, and None, or the loss that was not finite and ended it.
     """
-    config = trainer.agent.config
-    keys = trainer.agent.batch_keys
+    config, agent = trainer.agent.config, trainer.agent
+    length, context = window_length(config), config.run.replay_context
     state = trainer.init(seed)
+    # Stored latents are this model's own: zeros, as before an episode, until it writes them back.
+    latents = {
+        key: np.zeros((buffer.size, *space.shape), space.dtype)
+        for key, space in agent.stored_space.items()
+    }
     pending: list[Metrics] = []
     for update in range(updates):
-        index = split.draw(starts, config.batch_length, seed, update, config.batch_size)
-        batch = buffer.rows(index)
-        state, metrics = trainer.step(state, {key: batch[key] for key in keys})
+        index = split.draw(starts, length, seed, update, config.batch_size)
+        batch = buffer.rows(index) | {key: array[index] for key, array in latents.items()}
+        state, outputs, metrics = trainer.step(state, {key: batch[key] for key in agent.batch_keys})
+        for key, value in outputs.items():
+            latents[key][index[:, context:]] = value
         pending.append(metrics)
         if (update + 1) % log_every == 0 or update + 1 == updates:
             values = jax.device_get(pending)

@@ -11,6 +11,7 @@ import numpy as np
 
 from harmony_dreamerv3.agents import openloop, openloop_v2
 from harmony_dreamerv3.nets.layers import full, run
+from lab import base_2025
 from lab.buffer import Buffer
 
 ROWS = 32  # Windows at a time.
@@ -55,7 +56,8 @@ class Predictor:
     def _run(
         self, function: Callable[..., Any], state: Any, index: np.ndarray, seed: int
     ) -> Outputs:
-        keys, parts = self._agent.batch_keys, []
+        agent, parts = self._agent, []
+        keys = [key for key in agent.batch_keys if key not in agent.stored_space]
         for number, start in enumerate(range(0, len(index), ROWS)):
             rows = index[start : start + ROWS]
             # One shape for all, so that one program serves; the surplus is cut off.
@@ -70,9 +72,10 @@ class Predictor:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _predict(self, state: Any, batch: Any, key: Any, *, decode: bool) -> dict[str, Any]:
-        if self._agent.config.base == "dreamerv2":
+        others = {"dreamerv2": openloop_v2, "dreamerv3_2025": base_2025}
+        if module := others.get(self._agent.config.base):
             given = (self._agent, state, batch, key, self._observed)
-            return openloop_v2.predictions(*given, decode=decode)
+            return module.predictions(*given, decode=decode)
         params = state.params["world_model"]
         _, feat = openloop.open_loop(self._agent, params, batch, key, self._observed)
         reward, _ = self._agent.wm.predict(params, feat)

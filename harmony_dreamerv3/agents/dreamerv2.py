@@ -10,7 +10,6 @@ Sources: Hafner et al. 2021, Ma et al. 2024 (HarmonyDream Eq. 1-7, 16-17), Deng 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -100,18 +99,10 @@ class Agent(Frame):
         self, params: Params, state: TrainState, batch: Batch, key: Array
     ) -> tuple[Array, dict[str, Any]]:
         """Balanced loss of `params` = {'world_model', 'balance'}: scalar, and everything else."""
-        model = sg(params["world_model"])
-        losses, aux = self.model_losses(params["world_model"], state, batch, key)
-
-        def losses_by(shared: Params) -> dict[str, Array]:
-            return self.model_losses({**model, **shared}, state, batch, key)[0]
-
-        shared = {name: model[name] for name in ("encoder", "rssm")}
-        grads = functools.partial(loss_tasks.task_grads, self.balancer, losses_by, shared)
-        needed = (grads,) if self.balancer.needs_task_grads else ()
-        balance = self.balancer.update(state.balance, jax.tree.map(sg, losses), *needed)
-        total, metrics = self.balancer.apply(params["balance"], balance, losses)
-        return total, {**aux, "losses": losses, "balance": balance, "metrics": metrics}
+        return loss_tasks.balanced(
+            self.balancer, params["balance"], state.balance,
+            lambda model: self.model_losses(model, state, batch, key), params["world_model"],
+        )  # fmt: skip
 
     # 3. The policy is imagined.
 

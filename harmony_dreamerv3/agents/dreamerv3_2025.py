@@ -10,7 +10,6 @@ which imagination starts, N = B K, H the imagined steps; imagined arrays are `[H
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -207,17 +206,10 @@ class Agent(Acting):
         self, params: Params, state: TrainState, batch: Batch, draws: Draws
     ) -> tuple[Array, Aux]:
         """The balanced sum of all losses; beside what `losses` returns, `balance` after."""
-        losses, aux = self.losses(params, state, batch, draws)
-
-        def losses_by(shared: Params) -> Losses:
-            return self.losses({**state.params, **shared}, state, batch, draws)[0]
-
-        shared = {name: state.params[name] for name in ("encoder", "rssm")}
-        grads = functools.partial(loss_tasks.task_grads, self.balancer, losses_by, shared)
-        needed = (grads,) if self.balancer.needs_task_grads else ()
-        balance = self.balancer.update(state.balance, sg(losses), *needed)
-        total, metrics = self.balancer.apply(params["balance"], balance, losses)
-        return total, {**aux, "losses": losses, "balance": balance, "metrics": metrics}
+        return loss_tasks.balanced(
+            self.balancer, params["balance"], state.balance,
+            lambda params: self.losses(params, state, batch, draws), params,
+        )  # fmt: skip
 
     # 6. One update
 

@@ -11,7 +11,7 @@ import optax
 
 from harmony_dreamerv3.agents import openloop
 from harmony_dreamerv3.nets import symexp_twohot as twohot
-from harmony_dreamerv3.nets.block_rssm import features, imagine, observe
+from harmony_dreamerv3.nets.block_rssm import State, features, imagine, observe
 from harmony_dreamerv3.nets.distributions import categorical_entropy, unimix
 from harmony_dreamerv3.nets.layers import run
 
@@ -48,6 +48,39 @@ def metrics(
     }
 
 
+def open_loop(
+    agent: Acting, params: Mapping[str, Any], obs: Mapping[str, Array], start: State,
+    action: Array, key: Array, observed: int,
+) -> State:  # fmt: skip
+    """Observes the first steps of windows, then predicts the rest from the actions alone.
+
+    Args:
+      agent: the agent.
+      params: of all modules.
+      obs: observations `[B, T, ...]`.
+      start: states `[B, ...]` before the first step.
+      action: `[B, T, A]`, the action that led to each step.
+      key: threefry key of the latent draws.
+      observed: number of steps that the model sees, in 1..T.
+
+    Returns:
+      States `[B, T, ...]`: posteriors, then predictions.
+    """
+    c, (rows, steps) = agent.config.agent.rssm, obs["is_first"].shape
+    k_post, k_prior = jax.random.split(key)
+    noise = agent.noise(jax.random.gumbel, k_post, (rows, observed, c.stoch, c.classes))
+    tokens = run(agent.encoder, params["encoder"], obs)
+    seen = (tokens[:, :observed], action[:, :observed], obs["is_first"][:, :observed])
+    post, _, _ = observe(agent.rssm, params["rssm"], start, *seen, noise)
+    # The recorded actions stand in for the policy's.
+    noise = agent.noise(jax.random.gumbel, k_prior, (steps - observed, rows, c.stoch, c.classes))
+    last, given = jax.tree.map(lambda x: x[:, -1], post), action[:, observed:].swapaxes(0, 1)
+    ahead, _, _ = imagine(
+        agent.rssm, params["rssm"], last, lambda _, action: {"action": action}, (given, noise)
+    )
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b.swapaxes(0, 1)], 1), post, ahead)
+
+
 def report(
     agent: Acting, state: TrainState, batch: Mapping[str, Array], key: Array
 ) -> dict[str, Array]:
@@ -55,29 +88,13 @@ def report(
     batch = {k: x[: openloop.ROWS] for k, x in batch.items()}
     # The carry belongs to the batch that comes next in training, not to this one.
     obs, start, action = agent.window({}, batch)
-    params, c = state.params, agent.config.agent.rssm
-    rows, steps = obs["is_first"].shape
-    seen = min(openloop.OBSERVED, steps)
-    k_post, k_prior = jax.random.split(key)
-    noise = agent.noise(jax.random.gumbel, k_post, (rows, seen, c.stoch, c.classes))
-    tokens = run(agent.encoder, params["encoder"], obs)
-    post, _, _ = observe(
-        agent.rssm, params["rssm"], start, tokens[:, :seen], action[:, :seen],
-        obs["is_first"][:, :seen], noise,
-    )  # fmt: skip
-    # The recorded actions stand in for the policy's.
-    noise = agent.noise(jax.random.gumbel, k_prior, (steps - seen, rows, c.stoch, c.classes))
-    last = jax.tree.map(lambda x: x[:, -1], post)
-    ahead, _, _ = imagine(
-        agent.rssm, params["rssm"], last, lambda _, action: {"action": action},
-        (action[:, seen:].swapaxes(0, 1), noise),
-    )  # fmt: skip
-    states = jax.tree.map(lambda a, b: jnp.concatenate([a, b.swapaxes(0, 1)], 1), post, ahead)
+    params, observed = state.params, min(openloop.OBSERVED, obs["is_first"].shape[1])
+    states = open_loop(agent, params, obs, start, action, key, observed)
     feat = features(states)
     recon = run(agent.decoder, params["decoder"], states["deter"], states["stoch"])
     critics = agent.values(params, state.slow_critic, feat, state.norms["valnorm"])
     return openloop.describe(
-        obs, seen, {name: recon[name] for name in agent.images},
+        obs, observed, {name: recon[name] for name in agent.images},
         twohot.mean(run(agent.reward, params["reward"], feat)),
         jax.nn.sigmoid(run(agent.cont, params["cont"], feat)),
         critics.value,

@@ -80,6 +80,7 @@ FIXED: Flat = {
     "agent.policy_dist_cont": "bounded_normal",
     "agent.repval_loss": True,
     "agent.opt.schedule": "const",
+    "agent.opt.wdregex": "/kernel$",
     **{f"agent.{side}.simple.kernel": 5 for side in ("enc", "dec")},
     **{f"agent.{side}.simple.mults": (2, 3, 4, 4) for side in ("enc", "dec")},
     **{f"agent.{part}.act": "silu" for part in _PARTS},
@@ -93,7 +94,7 @@ FIXED: Flat = {
 # (actor unimix, momentum, slow targets of the replay value), or because they are about the run.
 INERT = re.compile(
     r"task|seed|logdir|script|method|replica\w*|report_length|consec_report|random_agent"
-    r"|clock\w+|errfile|agent\.policy\.unimix|agent\.opt\.(momentum|anneal|wdregex)"
+    r"|clock\w+|errfile|agent\.policy\.unimix|agent\.opt\.(momentum|anneal)"
     r"|agent\.repl_loss\.slowtar|agent\.report\w*|agent\.dec\.simple\.outscale"
     r"|agent\.dyn\.rssm\.(outscale|unroll)|agent\.(\w+|(enc|dec|dyn)\.(simple|rssm))\.winit"
     r"|ipv6|(run|env|jax|logger|replay)\..+"

@@ -22,8 +22,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("source", nargs="?", type=Path, metavar="SOURCE", help="run folder or buffer folder")
     add("--out", type=Path, metavar="D", help="folder for numbers, curves and figures")
-    add("--methods", nargs="+", default=["dreamerv3", "harmony"], metavar="BLOCK",
-        help="config blocks, one a method (dreamerv3 harmony)")  # fmt: skip
+    add("--methods", nargs="+", metavar="BLOCK",
+        help="config blocks, one a method (the run's base, and harmony on it)")  # fmt: skip
     add("--seeds", nargs="+", type=int, default=[0], metavar="N", help="of each method (0)")
     add("--updates", type=int, default=10000, metavar="N", help="of each world model (10000)")
     add("--log-every", type=int, default=50, metavar="N", help="updates between records (50)")
@@ -87,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
     )  # fmt: skip
     flags = overrides.parse_flags(args.flags)
     buffer = buffers.read(args.source)
-    made = methods.make(buffer.config, args.methods, flags)
+    names = methods.defaults(buffer.config.base) if args.methods is None else args.methods
+    made = methods.make(buffer.config, names, flags)
     result = analyze.analyze(buffer, args.source, made, options, args.out)
     print(text.describe(result))
     for path in figures.draw(args.out):

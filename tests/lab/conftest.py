@@ -10,6 +10,7 @@ import pytest
 from tiny import make_config
 
 from embodied.checkpoint.files import encode
+from harmony_dreamerv3 import config as configs
 from lab import files, regress, rewards
 from lab.buffer import Buffer
 
@@ -20,7 +21,7 @@ OBSERVED, PREDICTED = 35, 15
 def make_buffer():
     """Builds a buffer of one-hot actions with episodes of given lengths, stream after stream."""
 
-    def make(*streams: list[int], image: int = 0, **flags: Any) -> Buffer:
+    def make(*streams: list[int], image: int = 0, base: str = "dreamerv3", **flags: Any) -> Buffer:
         rows = sum(map(sum, streams))
         rng = np.random.default_rng(0)
         first = np.zeros(rows, bool)
@@ -38,7 +39,12 @@ def make_buffer():
         if image:
             arrays["image"] = rng.integers(0, 255, (rows, image, image, 3), np.uint8)
         flags = {"encoder__mlp_keys": "position", "decoder__mlp_keys": "position", **flags}
-        config = make_config(batch_size=2, batch_length=4, **flags)
+        flags |= {"batch_size": 2, "batch_length": 4}
+        if base == "dreamerv3":
+            config = make_config(**flags)
+        else:
+            given = {key.replace("__", "."): value for key, value in flags.items()}
+            config = configs.make(["debug_2025"], given)
         config = dataclasses.replace(config, task="dummy_disc")
         return Buffer(config, arrays, tuple(np.cumsum([sum(s) for s in streams]).tolist()))
 

@@ -25,7 +25,7 @@ def test_step_equals_the_model_part_of_the_update(method, maker):
         batch = make_batch(agent, seed=seed)
         # Actor and critic differ afterwards, and the world model must not depend on them.
         theirs, _, metrics = train(theirs, batch)
-        ours, found = jax.jit(functools.partial(offline.model_step, agent))(ours, batch)
+        ours, _, found = jax.jit(functools.partial(offline.model_step, agent))(ours, batch)
         assert set(found) < set(metrics)
         for name, value in found.items():
             np.testing.assert_allclose(value, metrics[name], rtol=1e-5, atol=1e-6, err_msg=name)
@@ -41,10 +41,13 @@ def test_step_equals_the_model_part_of_the_update(method, maker):
             np.testing.assert_array_equal(a, b)
 
 
-def test_training_is_a_function_of_the_seed_and_learns(make_buffer):
-    buffer = make_buffer([30, 30], model_opt__lr=1e-2)
+@pytest.mark.parametrize("base", ["dreamerv3", "dreamerv3_2025"])
+def test_training_is_a_function_of_the_seed_and_learns(make_buffer, base):
+    flags = {"opt__lr": 1e-2, "opt__warmup": 0} if base != "dreamerv3" else {"model_opt__lr": 1e-2}
+    buffer = make_buffer([30, 30], base=base, **flags)
     trainer = offline.Trainer(offline.make_agent(buffer.config, buffer))
-    starts = split.training_starts(split.split(buffer, 0.3), buffer.config.batch_length)
+    length = offline.window_length(buffer.config)
+    starts = split.training_starts(split.split(buffer, 0.3), length)
     curves = []
     for seed in (0, 0, 1):
         lines: dict[int, float] = {}
