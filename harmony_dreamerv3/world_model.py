@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from embodied.core.errors import UserError
 from embodied.core.space import Space
+from harmony_dreamerv3.config.checked import Keyed
 from harmony_dreamerv3.config.dreamerv3 import AgentConfig, CoderConfig
 from harmony_dreamerv3.nets import distributions as dist
 from harmony_dreamerv3.nets import rssm
@@ -29,7 +30,7 @@ sg = jax.lax.stop_gradient
 STANDARD = ("reward", "is_first", "is_last", "is_terminal")
 
 
-def observed_keys(spaces: Mapping[str, Space], config: CoderConfig) -> tuple[Shapes, Shapes]:
+def observed_keys(spaces: Mapping[str, Space], config: Keyed) -> tuple[Shapes, Shapes]:
     """Shapes of the images `(H, W, C)` and vectors (one or two axes) that a coder sees.
 
     Args:

@@ -21,7 +21,7 @@ from harmony_dreamerv3.agents import base
 from harmony_dreamerv3.agents.base import Batch, Params
 from harmony_dreamerv3.agents.dreamerv2_frame import Frame, TrainState, act
 from harmony_dreamerv3.behavior import lambda_return
-from harmony_dreamerv3.nets import rssm_v2
+from harmony_dreamerv3.nets import prototypes, rssm_v2
 from harmony_dreamerv3.nets.distributions import binary_log_prob
 from harmony_dreamerv3.nets.layers import run
 from harmony_dreamerv3.nets.rssm_v2 import State, divergence, features, imagine, observe
@@ -139,7 +139,7 @@ class Agent(Frame):
 
         Returns:
           Scalar; `traj`, `value` `[H + 1, N]`, `returns` and the critic's `target` `[H, N]`;
-          `policy` and `entropy` of the states whose actions count.
+          `entropy` of the states whose actions count.
         """
         net, c, k_roll, k_entropy = self.net, self.c, *jax.random.split(key)
         traj = self.imagine(state.params["world_model"], actor, start, is_terminal, k_roll)
@@ -163,7 +163,7 @@ class Agent(Frame):
         if c.entropy_in_critic_target and not net.discrete:  # a slip of the torch code
             target = target.at[first:].add(c.actent * sg(entropy))
         aux = {"traj": traj, "value": value, "returns": returns, "target": target}
-        return loss, {**aux, "policy": dataclasses.asdict(policy), "entropy": entropy}
+        return loss, {**aux, "entropy": entropy}
 
     def critic_loss(self, critic: Params, traj: Trajectory, target: Array) -> Array:
         """Squared error to the targets `[H, N]` of states 0..H-1."""
@@ -192,10 +192,10 @@ class Agent(Frame):
     ) -> tuple[TrainState, dict[str, Any], dict[str, Array]]:
         """The first part of an update: state after, what `model_loss` returns, metrics."""
         old = dict(self.trained(state.params))["model"]
-        params = self.net.with_unit_prototypes(old)
+        params = prototypes.with_unit(old)
         grad = jax.value_and_grad(self.model_loss, has_aux=True)
         (total, aux), grads = grad(params, state, batch, key)
-        grads = self.net.without_frozen(grads, state.updates)
+        grads = prototypes.without_frozen(grads, state.updates < self.c.prototypes.freeze)
         means = {name: loss.mean() for name, loss in aux["losses"].items()}
         params, new, norm = base.step(
             state, "model", self.optimizers["model"], params, grads, total, *means.values()

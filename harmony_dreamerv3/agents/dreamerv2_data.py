@@ -93,7 +93,7 @@ class Data(base.Agent):
         """Noise `[*shape, A]` of actions, None for modes."""
         if not self.sampling:
             return None
-        return self.net.action_noise(key, shape, self.param_dtype)
+        return self.net.actor.noise(key, shape, self.param_dtype)
 
     def entropy_noise(self, key: Array, shape: tuple[int, ...]) -> Array | None:
         """Noise `[draws, *shape, A]` where the entropy is estimated, None where it is exact."""

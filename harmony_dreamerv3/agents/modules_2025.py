@@ -21,7 +21,7 @@ from harmony_dreamerv3.nets import symexp_twohot
 from harmony_dreamerv3.nets.block_rssm import BlockRSSM, State
 from harmony_dreamerv3.nets.layers import run
 from harmony_dreamerv3.nets.pool_coders import Decoder, Encoder, Spaces, check_spaces, matching
-from harmony_dreamerv3.nets.rms_heads import BinaryHead, PolicyHead, TwoHotHead
+from harmony_dreamerv3.nets.rms_heads import Head, PolicyHead
 
 Array = jax.Array
 Params = dict[str, Any]
@@ -153,14 +153,14 @@ class Modules(base.Agent):
         return Decoder(self.config.agent.decoder, *self.decoded, self.dtype)
 
     @functools.cached_property
-    def reward(self) -> TwoHotHead:
+    def reward(self) -> Head:
         """Reward of the step that led to a state."""
-        return TwoHotHead(self.config.agent.reward_head, self.dtype)
+        return Head(self.config.agent.reward_head, dtype=self.dtype)
 
     @functools.cached_property
-    def cont(self) -> BinaryHead:
+    def cont(self) -> Head:
         """Whether a state is not terminal."""
-        return BinaryHead(self.config.agent.cont_head, self.dtype)
+        return Head(self.config.agent.cont_head, True, self.dtype)
 
     @functools.cached_property
     def actor(self) -> PolicyHead:
@@ -168,9 +168,9 @@ class Modules(base.Agent):
         return PolicyHead(self.config.agent.actor, self.choices, self.dtype)
 
     @functools.cached_property
-    def critic(self) -> TwoHotHead:
+    def critic(self) -> Head:
         """The return of a state under the policy, normalised by valnorm."""
-        return TwoHotHead(self.config.agent.critic, self.dtype)
+        return Head(self.config.agent.critic, dtype=self.dtype)
 
     def values(self, params: Params, slow: Params, feat: Array, norm: NormState) -> Values:
         """What critic and slow critic say of features `[T, ..., F]`."""

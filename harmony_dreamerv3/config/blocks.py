@@ -106,16 +106,23 @@ ADDED: Flat = {
     "run.random_fill": True, "run.pretrain": 0, "run.consec_train": 1, "run.replay_context": 0,
     "run.replay_online": False, "run.replay_episodes": False, "run.replay_ends": False,
     "run.replay_minlen": 0, "run.episode_limit": 27_000, "run.offline": "", "run.tracker": "none",
-    "init": "", "init_keys": "", "encoder.mlp_keys": ".*", "encoder.cnn_keys": ".*",
-    "decoder.mlp_keys": ".*", "decoder.cnn_keys": ".*",
+    "init": "", "init_keys": "",
 }  # fmt: skip
+
+# The same of the keys of one base.
+ADDED_TO: dict[str, Flat] = {
+    "dreamerv3_2025": {
+        f"{side}.{kind}_keys": ".*" for side in ("encoder", "decoder") for kind in ("mlp", "cnn")
+    }
+}
 
 
 def upgrade(tree: Mapping[str, Any]) -> Flat:
     """Flattens the configuration of a run, which an earlier version may have written."""
     own = defaults(blocks())
     options = {key: own[key] for key in own if key.startswith("env.")}
-    flat = {**options, **ADDED, **flatten(tree)}
+    added = ADDED_TO.get(str(tree.get("base")), {})
+    flat = {**options, **ADDED, **added, **flatten(tree)}
     for old, (new, translate) in RENAMED.items():
         if old in flat:
             flat[new] = translate(flat.pop(old))

@@ -9,7 +9,8 @@ from embodied.core import ranges
 from embodied.core.errors import UserError
 from embodied.core.ranges import Note, OutOfRange, Range
 from harmony_dreamerv3.config import dreamerv3
-from harmony_dreamerv3.config.dreamerv3 import Checked, KeyedCoder, one_of
+from harmony_dreamerv3.config.checked import Checked, one_of
+from harmony_dreamerv3.config.dreamerv3 import KeyedCoder
 
 
 @dataclasses.dataclass(frozen=True)

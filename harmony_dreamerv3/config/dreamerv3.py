@@ -3,43 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import Annotated
 
 from embodied.core import ranges
 from embodied.core.errors import UserError, nearest
-from embodied.core.ranges import Note, OutOfRange, Range
-
-
-class Checked:
-    """Settings whose fields are checked against the ranges in their annotations."""
-
-    def __post_init__(self) -> None:
-        ranges.check_fields(self)
-
-
-def one_of(settings: object, name: str, words: tuple[str, ...]) -> None:
-    """Raises OutOfRange unless a field is one of `words`."""
-    value = getattr(settings, name)
-    if value not in words:
-        hint = nearest(value, words) if isinstance(value, str) else ""
-        raise OutOfRange(name, f"must be one of {', '.join(words)}, got {value!r}{hint}")
+from embodied.core.ranges import Note, Range
+from harmony_dreamerv3.config.checked import Checked, Keyed
 
 
 @dataclasses.dataclass(frozen=True)
-class RSSMConfig(Checked):
-    """Sizes of the recurrent state-space model.
+class Latents(Checked):
+    """Sizes of latent states.
 
     Args:
       deter: size of the deterministic state.
-      units: size of the hidden layers.
       stoch: number of categorical latents.
       classes: of each latent.
       unimix: share of a uniform distribution mixed into each latent.
     """
 
     deter: Annotated[int, ranges.COUNT, Note(symbol="h_t")]
-    units: Annotated[int, ranges.COUNT]
     stoch: Annotated[int, ranges.COUNT, Note(symbol="z_t")]
     classes: Annotated[int, ranges.COUNT, Note(symbol="z_t")]
     unimix: Annotated[float, ranges.SHARE_BELOW_ONE]
@@ -51,27 +34,14 @@ class RSSMConfig(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class Keyed(Checked):
-    """An encoder or decoder that chooses its keys by patterns.
+class RSSMConfig(Latents):
+    """The recurrent state-space model.
 
     Args:
-      mlp_keys: regular expression of the vectors that it sees, matched from the start.
-      cnn_keys: likewise of the images.
+      units: size of the hidden layers.
     """
 
-    mlp_keys: str
-    cnn_keys: str
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("mlp_keys", "cnn_keys"):
-            pattern = getattr(self, name)
-            try:
-                re.compile(pattern)
-            except (re.error, RecursionError, OverflowError) as error:
-                raise OutOfRange(
-                    name, f"must be a regular expression, got {pattern!r}: {error}"
-                ) from error
+    units: Annotated[int, ranges.COUNT]
 
 
 @dataclasses.dataclass(frozen=True)

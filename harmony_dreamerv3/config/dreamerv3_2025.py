@@ -8,46 +8,34 @@ from typing import Annotated
 from embodied.core import ranges
 from embodied.core.ranges import Note, OutOfRange, Range
 from harmony_dreamerv3.config import dreamerv3
-from harmony_dreamerv3.config.dreamerv3 import ActorConfig, Checked, Keyed, one_of
+from harmony_dreamerv3.config.checked import Checked, Keyed, one_of
+from harmony_dreamerv3.config.dreamerv3 import ActorConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class BlockRSSMConfig(Checked):
+class BlockRSSMConfig(dreamerv3.Latents):
     """The block-recurrent state-space model.
 
     Args:
-      deter: size of the deterministic state, a multiple of `blocks`.
-      hidden: width of its other layers.
-      stoch: number of categorical latents.
-      classes: of each latent.
-      blocks: groups in which the recurrence is block-diagonal.
+      hidden: width of its layers.
+      blocks: groups in which the recurrence is block-diagonal; a divisor of `deter`.
       dyn_layers: block layers before the gates.
       obs_layers: hidden layers of the posterior.
       img_layers: hidden layers of the prior.
-      unimix: share of a uniform distribution mixed into each latent.
       absolute: the posterior sees the tokens alone, not the deterministic state.
     """
 
-    deter: Annotated[int, ranges.COUNT, Note(symbol="h_t")]
     hidden: Annotated[int, ranges.COUNT]
-    stoch: Annotated[int, ranges.COUNT, Note(symbol="z_t")]
-    classes: Annotated[int, ranges.COUNT, Note(symbol="z_t")]
     blocks: Annotated[int, ranges.COUNT]
     dyn_layers: Annotated[int, ranges.COUNT_OR_NONE]
     obs_layers: Annotated[int, ranges.COUNT_OR_NONE]
     img_layers: Annotated[int, ranges.COUNT_OR_NONE]
-    unimix: Annotated[float, ranges.SHARE_BELOW_ONE]
     absolute: bool
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.deter % self.blocks:
             raise OutOfRange("blocks", f"must divide rssm.deter ({self.deter}), got {self.blocks}")
-
-    @property
-    def features(self) -> int:
-        """Size F of the heads' input: deter and flattened stoch."""
-        return self.deter + self.stoch * self.classes
 
 
 @dataclasses.dataclass(frozen=True)

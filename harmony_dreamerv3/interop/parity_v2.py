@@ -6,7 +6,6 @@ has the constant half log 2 pi in a loss, it is added here.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping
@@ -59,7 +58,7 @@ def _first_pass(
     agent: Recorded, jit: Callable, naming: names_v2.Naming, state: TrainState, batch: Arrays
 ) -> Arrays:
     """Everything that is computed with the parameters before the update."""
-    state = state.replace(params=agent.net.with_unit_prototypes(state.params))
+    state = state.replace(params=prototypes.with_unit(state.params))
     model, start = jit(functools.partial(_world_model, agent))(state, batch)
     behavior = jit(functools.partial(_behavior, agent))(state, *start)
     out = {**model, **behavior, **_policies(agent, jit, state, batch)}
@@ -109,7 +108,9 @@ def _world_model(agent: Recorded, state: TrainState, batch: Any) -> tuple[dict[s
     out: dict[str, Any] = {"embed": aux["embed"], "pred/reward": aux["reward"]}
     out |= {f"post/{k}": v for k, v in post.items()} | {f"prior/{k}": v for k, v in prior.items()}
     out |= {f"grads/{'/'.join(k)}": v for k, v in flatten(grads).items()}
-    norm = optax.tree.norm(agent.net.without_frozen(grads, state.updates))
+    norm = optax.tree.norm(
+        prototypes.without_frozen(grads, state.updates < agent.c.prototypes.freeze)
+    )
     means = {f"loss/{name}": loss.mean() for name, loss in losses.items()}
     out |= _losses(agent, {"loss/model": total, "grad_norm/model": norm, **means}, "")
     if agent.net.prototypes:
@@ -198,19 +199,19 @@ def _behavior(agent: Recorded, state: TrainState, start: State, is_terminal: Any
     out |= {"imag/value": aux["value"], "imag/target": aux["returns"]}
     out |= {"imag/target_critic": aux["target"], "imag/entropy": aux["entropy"]}
     out["imag/critic"] = run(agent.net.critic, state.params["critic"], feat)
-    policy, action = aux["policy"], traj.action
+    policy, action = agent.net.policy(state.params["actor"], feat), traj.action
     if agent.torch:
         # The action that led to a state; zeros at the start.
         out["imag/action"] = jnp.concatenate([jnp.zeros_like(action[:1]), action])
     else:  # Actions and policies of all states, the last one among them.
-        whole = agent.net.policy(state.params["actor"], feat)
         noise: Any = agent.action_noise(KEY, feat.shape[:2])
-        out["imag/action"] = whole.sample(noise)
-        out["imag/entropy"], policy = whole.entropy(noise[None]), dataclasses.asdict(whole)
+        out["imag/action"], out["imag/entropy"] = policy.sample(noise), policy.entropy(noise[None])
         out["actor_ent"] = out["imag/entropy"].mean()
-    out |= {f"imag/actor_{k}": v for k, v in policy.items()}
+    count = len(out["imag/entropy"])  # of the torch code those of states whose actions count
     if agent.net.discrete:
-        out["imag/actor_logit"] = jax.nn.log_softmax(policy["logit"], -1)
+        out["imag/actor_logit"] = policy.logits[:count]
+    else:
+        out |= {"imag/actor_mean": policy.mean[:count], "imag/actor_std": policy.std[:count]}
     traj = sg(traj)
     loss, grads = jax.value_and_grad(agent.critic_loss)(state.params["critic"], traj, aux["target"])
     out |= {f"grads/critic/{'/'.join(k)}": v for k, v in flatten(grads).items()}

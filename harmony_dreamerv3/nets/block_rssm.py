@@ -18,6 +18,9 @@ from harmony_dreamerv3.nets import fast
 from harmony_dreamerv3.nets.distributions import onehot_draw, unimix
 from harmony_dreamerv3.nets.layers import Array, full
 from harmony_dreamerv3.nets.rms_layers import BlockLinear, Linear, RMSNorm
+from harmony_dreamerv3.nets.rssm import bounded, features, gated
+
+__all__ = ["BlockRSSM", "draw", "features", "imagine", "join", "observe", "zero_where"]
 
 State = dict[str, Array]
 Params = dict[str, Any]
@@ -79,9 +82,7 @@ class BlockRSSM(nn.Module):
 
     def project_action(self, action: Array) -> Array | fast.Projected:
         """The share of actions `[..., A]`, scaled into [-1, 1] elementwise, in the recurrence."""
-        action = full(action)
-        action = action / jax.lax.stop_gradient(jnp.maximum(1.0, jnp.abs(action)))
-        x = nn.silu(self.dynin2norm(self.dynin2(action)))
+        x = nn.silu(self.dynin2norm(self.dynin2(bounded(action))))
         return getattr(self, self._recurrent[0])(x, ahead=3)
 
     def project_tokens(self, tokens: Array) -> Array | fast.Projected:
@@ -100,10 +101,7 @@ class BlockRSSM(nn.Module):
             if name != "dyngru":
                 pieces = (nn.silu(getattr(self, f"{name}norm")(x)),)
         gates = x.reshape(*x.shape[:-1], self.config.blocks, 3, -1)
-        reset, cand, update = (gates[..., i, :].reshape(deter.shape) for i in range(3))
-        cand = jnp.tanh(nn.sigmoid(reset) * cand)
-        update = nn.sigmoid(update - 1.0)  # It starts out remembering.
-        return update * cand + (1.0 - update) * deter
+        return gated(deter, *(gates[..., i, :].reshape(deter.shape) for i in range(3)))
 
     def posterior(self, deter: Array, tokens: Array | fast.Projected) -> Array:
         """Logits after seeing tokens `[..., E]`, or their share."""
@@ -226,10 +224,3 @@ def zero_where(mask: Array, tree: Any) -> Any:
         return jnp.where(lead, jnp.zeros_like(x), x)
 
     return jax.tree.map(zero, tree)
-
-
-def features(state: State) -> Array:
-    """The heads' input: deter and flattened stoch, `[..., D + S * C]`."""
-    stoch = state["stoch"]
-    flat = stoch.reshape(*stoch.shape[:-2], stoch.shape[-2] * stoch.shape[-1])
-    return jnp.concatenate([state["deter"], flat], -1)

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from embodied.core.errors import UserError
+from harmony_dreamerv3.config.dreamerv2 import CoderConfig
 from harmony_dreamerv3.nets.affine import Affine
 from harmony_dreamerv3.nets.layers import Array, full, uniform_avg
 from harmony_dreamerv3.nets.layers_v2 import Mlp
@@ -66,21 +67,13 @@ class Encoder(nn.Module):
     Attributes:
       cnn_keys: image keys, concatenated over channels.
       mlp_keys: vector keys, concatenated.
-      kind: `plain` or `residual`.
-      depth: channels after the first convolution.
-      kernels: sizes of the plain convolutions' kernels.
-      layers: layers of the vector network.
-      units: its width.
+      config: kind and sizes of the layers; channels after the first convolution.
       dtype: dtype of the computation.
     """
 
     cnn_keys: tuple[str, ...]
     mlp_keys: tuple[str, ...]
-    kind: str
-    depth: int
-    kernels: tuple[int, ...]
-    layers: int
-    units: int
+    config: CoderConfig
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -95,23 +88,20 @@ class Encoder(nn.Module):
         Returns:
           `[..., E]`, images first.
         """
-        lead = obs["is_first"].shape
-        outputs = []
+        c, lead, outputs = self.config, obs["is_first"].shape, []
         if self.cnn_keys:
             x = jnp.concatenate([obs[key] for key in self.cnn_keys], -1).astype(self.dtype)
             x = x.reshape(-1, *x.shape[-3:])
-            if self.kind == "residual":
-                x = ResidualEncoder(self.depth, self.dtype, name="cnn")(x, train)
+            if c.kind == "residual":
+                x = ResidualEncoder(c.cnn_depth, self.dtype, name="cnn")(x, train)
             else:
-                for index, kernel in enumerate(self.kernels):
-                    layer = Convolution(
-                        self.depth * 2**index, kernel, dtype=self.dtype, name=f"cnn{index}"
-                    )
-                    x = nn.elu(layer(x))
+                for index, kernel in enumerate(c.kernels):
+                    depth, name = c.cnn_depth * 2**index, f"cnn{index}"
+                    x = nn.elu(Convolution(depth, kernel, dtype=self.dtype, name=name)(x))
             outputs.append(x.reshape(*lead, -1))
         if self.mlp_keys:
             x = jnp.concatenate([full(obs[key]).reshape(*lead, -1) for key in self.mlp_keys], -1)
-            outputs.append(Mlp(self.layers, self.units, self.dtype, name="mlp")(x))
+            outputs.append(Mlp(c.mlp_layers, c.mlp_units, self.dtype, name="mlp")(x))
         return jnp.concatenate(outputs, -1)
 
 
@@ -121,21 +111,13 @@ class Decoder(nn.Module):
     Attributes:
       images: shape `(H, W, C)` of each image key.
       vectors: shape of each vector key.
-      kind: `plain` or `residual`.
-      depth: channels before the last transposed convolution.
-      kernels: sizes of the plain transposed convolutions' kernels.
-      layers: layers of the vector network.
-      units: its width.
+      config: kind and sizes of the layers; channels before the last transposed convolution.
       dtype: dtype of the computation.
     """
 
     images: Mapping[str, tuple[int, ...]]
     vectors: Mapping[str, tuple[int, ...]]
-    kind: str
-    depth: int
-    kernels: tuple[int, ...]
-    layers: int
-    units: int
+    config: CoderConfig
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -158,36 +140,42 @@ class Decoder(nn.Module):
             splits = [sum(channels[: i + 1]) for i in range(len(channels) - 1)]
             outputs.update(zip(self.images, jnp.split(image, splits, -1), strict=True))
         if self.vectors:
-            x = Mlp(self.layers, self.units, self.dtype, name="mlp")(feat)
+            x = Mlp(self.config.mlp_layers, self.config.mlp_units, self.dtype, name="mlp")(feat)
             for key, shape in self.vectors.items():
                 out = Affine(math.prod(shape), dtype=self.dtype, name=f"vector_{key}")(x)
                 outputs[key] = full(out).reshape(*feat.shape[:-1], *shape)
         return outputs
 
     def _image(self, feat: Array, size: int, channels: int, train: bool) -> Array:
-        if self.kind == "residual":
-            decoder = ResidualDecoder(self.depth, size, channels, self.dtype, name="cnn")
-            return decoder(feat, train)
-        x = Affine(32 * self.depth, dtype=self.dtype, name="cnn_in")(feat)
-        x, side = x.reshape(-1, 1, 1, 32 * self.depth), 1
-        for index, kernel in enumerate(self.kernels):
-            left = len(self.kernels) - 1 - index
+        depth, kernels = self.config.cnn_depth, self.config.kernels
+        if self.config.kind == "residual":
+            return ResidualDecoder(depth, size, channels, self.dtype, name="cnn")(feat, train)
+        x = Affine(32 * depth, dtype=self.dtype, name="cnn_in")(feat)
+        x, side = x.reshape(-1, 1, 1, 32 * depth), 1
+        for index, kernel in enumerate(kernels):
+            left = len(kernels) - 1 - index
             side = 2 * (side - 1) + kernel
-            out = self.depth * 2 ** (left - 1) if left else channels
+            out = depth * 2 ** (left - 1) if left else channels
             x = Convolution(out, kernel, side, self.dtype, name=f"cnn{index}")(x)
             x = nn.elu(x) if left else x
         return x
 
 
-def check_images(side: str, kind: str, kernels: tuple[int, ...], images: Shapes) -> None:
-    """Raises UserError unless images have one size that a coder can halve or double.
+def check_coder(side: str, config: CoderConfig, images: Shapes, vectors: Shapes) -> None:
+    """Raises UserError unless a coder has keys, and images of one size that it can halve or double.
 
     Args:
       side: `encoder` or `decoder`.
-      kind: `plain` or `residual`.
-      kernels: of the plain convolutions.
+      config: of the coder.
       images: shapes `(H, W, C)` by key.
+      vectors: shapes by key.
     """
+    kind, kernels = config.kind, config.kernels
+    if not images and not vectors:
+        raise UserError(
+            f"{side}.cnn_keys {config.cnn_keys!r} and {side}.mlp_keys {config.mlp_keys!r} "
+            "match none of the observations"
+        )
     if len({shape[0] for shape in images.values()}) > 1:
         raise UserError(f"{side}: images of several sizes: {images}")
     for key, (height, width, _) in images.items():

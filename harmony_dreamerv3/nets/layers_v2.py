@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from embodied.core.space import Space
+from harmony_dreamerv3.config.dreamerv2 import ActorConfig, HeadConfig
+from harmony_dreamerv3.nets import policies, policies_v2
 from harmony_dreamerv3.nets.affine import Affine
 from harmony_dreamerv3.nets.layers import Array, Initializer, full
 
@@ -39,26 +41,63 @@ class Mlp(nn.Module):
 
 
 class Head(nn.Module):
-    """`Mlp` with affine outputs by name, in full precision.
+    """`Mlp` with one number in full precision.
 
     Attributes:
-      layers: hidden layers.
-      units: their width.
-      outputs: size of each output; 0 gives `[...]` without an axis of its own.
+      config: hidden layers and their width.
       dtype: dtype of the computation.
     """
 
-    layers: int
-    units: int
-    outputs: Mapping[str, int]
+    config: HeadConfig
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, feat: Array) -> Array:
+        """Maps features `[..., F]` to `[...]`."""
+        x = Mlp(self.config.layers, self.config.units, self.dtype, name="mlp")(feat)
+        return full(Affine(1, dtype=self.dtype, name="out")(x))[..., 0]
+
+
+class Actor(nn.Module):
+    """`Mlp` with a policy: logits of choices, mean and deviation of numbers, or some of each.
+
+    Attributes:
+      config: hidden layers and their width, distribution of numbers.
+      parts: spaces of the action's parts, one-hot or numbers, together A wide.
+      dtype: dtype of the computation; outputs have full precision.
+    """
+
+    config: ActorConfig
+    parts: tuple[Space, ...]
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, feat: Array) -> Any:
-        """Maps features `[..., F]` to the outputs in order, or to the one there is."""
-        x = Mlp(self.layers, self.units, self.dtype, name="mlp")(feat)
-        values = []
-        for name, size in self.outputs.items():
-            value = full(Affine(size or 1, dtype=self.dtype, name=name)(x))
-            values.append(value if size else value[..., 0])
-        return values[0] if len(values) == 1 else tuple(values)
+        """Maps features `[..., F]` to the distribution of actions `[..., A]`."""
+        c = self.config
+        sizes = [part.shape[0] for part in self.parts]
+        numbers = [part.shape[0] for part in self.parts if not part.discrete]
+        x = Mlp(c.layers, c.units, self.dtype, name="mlp")(feat)
+        out = policies.split(full(Affine(sum(sizes), dtype=self.dtype, name="out")(x)), sizes)
+        stds: Any = ()
+        if numbers:
+            std = full(Affine(sum(numbers), dtype=self.dtype, name="std")(x))
+            stds = iter(policies.split(std, numbers))
+        parts = [
+            policies.OneHot(x, jax.nn.log_softmax(x, -1))
+            if kind is policies.OneHot
+            else kind.of(x, next(stds), c.minstd)
+            for kind, x in zip(self.kinds, out)
+        ]
+        return policies.joint(parts, sizes)
+
+    @property
+    def kinds(self) -> tuple[Any, ...]:
+        """The distributions of the action's parts."""
+        numbers = policies_v2.NUMBERS[self.config.dist]
+        return tuple(policies.OneHot if part.discrete else numbers for part in self.parts)
+
+    def noise(self, key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Noise `[*shape, A]` for draws."""
+        sizes = [part.shape[0] for part in self.parts]
+        return policies.noise([kind.noise for kind in self.kinds], sizes, key, shape, dtype)

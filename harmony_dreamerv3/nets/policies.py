@@ -23,17 +23,32 @@ class OneHot(NamedTuple):
     raw: Array  # [..., A], what the network says
     logits: Array  # [..., A], normalised, after unimix
 
+    @staticmethod
+    def noise(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+        """What `sample` takes."""
+        return jax.random.gumbel(key, shape, dtype)
+
     def sample(self, noise: Array) -> Array:
         """Actions `[..., A]` of Gumbel noise `[..., A]`; zeros give the mode."""
         index = jnp.argmax(self.logits + noise, -1)
         return jax.nn.one_hot(index, self.logits.shape[-1], dtype=self.logits.dtype)
 
+    def mode(self) -> Array:
+        """The likeliest action."""
+        return self.sample(jnp.zeros_like(self.logits))
+
+    def densest(self, noise: Array) -> Array:
+        """The mode, whatever was drawn."""
+        del noise
+        return self.mode()
+
     def log_prob(self, action: Array) -> Array:
         """`[...]` of actions `[..., A]`."""
         return (self.logits * action).sum(-1)
 
-    def entropy(self) -> Array:
-        """`[...]` in nats."""
+    def entropy(self, noise: Array | None = None) -> Array:
+        """`[...]` in nats, exact; no noise is needed."""
+        del noise
         return dist.categorical_entropy(self.logits)
 
     def masked(self, mask: Array) -> OneHot:

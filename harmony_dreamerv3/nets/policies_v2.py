@@ -1,75 +1,21 @@
-"""Policies of DreamerV2: one-hot, truncated normal, squashed normal (DreamerPro).
+"""Policies of DreamerV2 for numbers: truncated normal, squashed normal (DreamerPro).
 
-A policy is made of the actor's outputs; `sample` is differentiable in them (reparametrised, or
-straight-through where actions are one-hot).
+A policy is made of the actor's outputs, in which `sample` is differentiable; choices are those of
+`policies`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtr, ndtri
 
-from harmony_dreamerv3.nets import distributions as dist
-from harmony_dreamerv3.nets import policies
 from harmony_dreamerv3.nets.layers import Array
 
 sg = jax.lax.stop_gradient
 INSIDE = 1.0 - 1e-6  # actions stay that far within [-1, 1]
-
-
-class Policy(Protocol):
-    """A distribution of actions."""
-
-    def sample(self, noise: Array) -> Array:
-        """Actions `[..., A]` from noise of `noise(key, shape)`."""
-
-    def mode(self) -> Array:
-        """The most probable action `[..., A]`."""
-
-    def entropy(self, noise: Array | None) -> Array:
-        """Entropy in nats `[...]`; `noise` `[K, ..., A]` where it is estimated from K draws."""
-
-
-@dataclasses.dataclass(frozen=True)
-class OneHot:
-    """Categorical actions, one-hot. `logit` `[..., A]`."""
-
-    logit: Array
-
-    @staticmethod
-    def noise(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
-        """Gumbel noise."""
-        return jax.random.gumbel(key, shape, dtype)
-
-    def sample(self, noise: Array) -> Array:
-        """One-hot draws."""
-        return dist.onehot_draw(self.logit, noise)
-
-    def mode(self) -> Array:
-        """The likeliest action."""
-        return dist.onehot_draw(self.logit, jnp.zeros_like(self.logit))
-
-    def log_prob(self, action: Array) -> Array:
-        """Log-probability `[...]` of one-hot actions."""
-        return (jax.nn.log_softmax(self.logit, -1) * action).sum(-1)
-
-    def densest(self, noise: Array) -> Array:
-        """The mode, whatever was drawn."""
-        del noise
-        return self.mode()
-
-    def masked(self, mask: Array) -> OneHot:
-        """Without the choices where `mask` `[..., A]` is 0."""
-        return OneHot(policies.masked(self.logit, mask))
-
-    def entropy(self, noise: Array | None) -> Array:
-        """Exact."""
-        del noise
-        return dist.categorical_entropy(jax.nn.log_softmax(self.logit, -1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,6 +116,9 @@ class SquashedNormal:
         """Estimated by -log_density of draws, with the gradient through them."""
         assert noise is not None, "a squashed normal's entropy has no closed form"
         return -self.log_density(noise).mean(0)
+
+
+NUMBERS = {"trunc_normal": TruncatedNormal, "tanh_normal": SquashedNormal}
 
 
 def _density(x: Array) -> Array:

@@ -7,6 +7,7 @@ by Sinkhorn's balancing; the other view's embedding (SwAV) and the view's own la
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -51,6 +52,25 @@ class Projections(nn.Module):
 def unit(x: Array) -> Array:
     """Scales the last axis to length one: x / sqrt(max(sum x^2, 1e-12))."""
     return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), 1e-12))
+
+
+def with_unit(params: Any) -> Any:
+    """A model's parameters with prototypes of length one, as an update starts.
+
+    No gradient passes through that: it is by the scaled prototypes themselves.
+    """
+    return _at_prototypes(unit, params)
+
+
+def without_frozen(grads: Any, frozen: Array) -> Any:
+    """A model's gradients without those of the prototypes while these are `frozen`, `[]` bool."""
+    return _at_prototypes(lambda x: jnp.where(frozen, 0.0, x), grads)
+
+
+def _at_prototypes(change: Callable[[Array], Array], tree: Any) -> Any:
+    return jax.tree_util.tree_map_with_path(
+        lambda path, x: change(x) if path[-1].key == "prototypes" else x, tree
+    )
 
 
 def shift(images: Array, offset: Array) -> Array:

@@ -19,32 +19,26 @@ from harmony_dreamerv3.nets.policies import Normal, OneHot
 from harmony_dreamerv3.nets.rms_layers import RMSMLP, trunc_normal_in
 
 
-class TwoHotHead(nn.Module):
-    """MLP with logits of a symexp two-hot distribution (`symexp_twohot`)."""
+class Head(nn.Module):
+    """MLP with logits: of a symexp two-hot distribution (`symexp_twohot`), or of a Bernoulli one.
+
+    Attributes:
+      config: sizes.
+      binary: whether it is a Bernoulli one.
+      dtype: dtype of the computation.
+    """
 
     config: HeadConfig
+    binary: bool = False
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, feat: Array) -> Array:
-        """Maps features `[..., F]` to logits `[..., bins]` in full precision."""
-        c = self.config
+        """Maps features `[..., F]` to logits `[..., bins]` or `[...]` in full precision."""
+        c, (name, size) = self.config, ("logit", 1) if self.binary else ("logits", self.config.bins)
         x = RMSMLP(c.layers, c.units, self.dtype, name="mlp")(feat)
-        return full(Outputs({"logits": c.bins}, c.outscale, self.dtype, name="head")(x)["logits"])
-
-
-class BinaryHead(nn.Module):
-    """MLP with the logit of a Bernoulli distribution."""
-
-    config: HeadConfig
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, feat: Array) -> Array:
-        """Maps features `[..., F]` to logits `[...]` in full precision."""
-        c = self.config
-        x = RMSMLP(c.layers, c.units, self.dtype, name="mlp")(feat)
-        return full(Outputs({"logit": 1}, c.outscale, self.dtype, name="head")(x)["logit"][..., 0])
+        logits = full(Outputs({name: size}, c.outscale, self.dtype, name="head")(x)[name])
+        return logits[..., 0] if self.binary else logits
 
 
 class PolicyHead(nn.Module):

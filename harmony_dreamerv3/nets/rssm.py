@@ -68,10 +68,7 @@ class RSSM(nn.Module):
         action = bounded(action) if isinstance(action, Array) else action
         x = self.img_in(stoch.reshape(*stoch.shape[:-2], -1), action)
         # A GRU whose three gates come from one product under one layer norm.
-        reset, cand, update = jnp.split(self.gru(deter, x), 3, -1)
-        cand = jnp.tanh(nn.sigmoid(reset) * cand)
-        update = nn.sigmoid(update - 1.0)  # It starts out remembering.
-        return update * cand + (1.0 - update) * deter
+        return gated(deter, *jnp.split(self.gru(deter, x), 3, -1))
 
     def prior(self, deter: Array) -> Array:
         """Log-probabilities `[..., S, C]` of stoch at a deterministic state `[..., D]`."""
@@ -184,6 +181,13 @@ def imagine(
     last, (states, action) = jax.lax.scan(step, start, (action_noise[:-1], noise))
     states = jax.tree.map(lambda xs, x: jnp.concatenate([xs, x[None]]), states, last)
     return states, jnp.concatenate([action, policy(last, action_noise[-1])[None]])
+
+
+def gated(deter: Array, reset: Array, cand: Array, update: Array) -> Array:
+    """The next deterministic state `[..., D]` of a GRU, from the last one and its three gates."""
+    cand = jnp.tanh(nn.sigmoid(reset) * cand)
+    update = nn.sigmoid(update - 1.0)  # It starts out remembering.
+    return update * cand + (1.0 - update) * deter
 
 
 def bounded(action: Array) -> Array:

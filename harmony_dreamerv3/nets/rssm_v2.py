@@ -6,6 +6,7 @@ latents `{'deter', 'stoch', 'mean', 'std'}`, the last three `[..., S]`. `logit` 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from harmony_dreamerv3.config.dreamerv2 import RSSMConfig
 from harmony_dreamerv3.nets import fast
 from harmony_dreamerv3.nets.affine import Affine
 from harmony_dreamerv3.nets.distributions import (
@@ -23,6 +25,7 @@ from harmony_dreamerv3.nets.distributions import (
 )
 from harmony_dreamerv3.nets.layers import Array, Norm, full
 from harmony_dreamerv3.nets.layers_v2 import fan_in_uniform
+from harmony_dreamerv3.nets.rssm import gated
 
 State = dict[str, Array]
 Policy = Callable[[Array, Array], Array]
@@ -32,40 +35,30 @@ class RSSM(nn.Module):
     """Recurrent state-space model of DreamerV2.
 
     Attributes:
-      deter: size D of the deterministic state.
-      hidden: width of the hidden layers.
-      stoch: number S of latents.
-      classes: classes C of each, 0 for Gaussian ones.
+      config: sizes and kind of the latents.
       embed: size E of the encoder's output.
       actions: size A of the action vector.
-      minstd: least standard deviation of Gaussian latents.
-      gru_init: `fan_in` (torch's default) or `xavier` (zero bias) for the kernel of the GRU.
       dtype: dtype of the computation.
     """
 
-    deter: int
-    hidden: int
-    stoch: int
-    classes: int
+    config: RSSMConfig
     embed: int
     actions: int
-    minstd: float = 0.1
-    gru_init: str = "fan_in"
     dtype: Any = jnp.float32
 
     def setup(self) -> None:
         """Names the layers."""
-        latent, dtype = self.stoch * (self.classes or 1), self.dtype
-        stats = latent if self.classes else 2 * latent
-        self.img_in = Affine(self.hidden, sizes=(latent, self.actions), dtype=dtype)
-        init = fan_in_uniform(self.hidden + self.deter)
+        c, latent, dtype = self.config, math.prod(self.latent), self.dtype
+        stats = latent if c.classes else 2 * latent
+        self.img_in = Affine(c.hidden, sizes=(latent, self.actions), dtype=dtype)
+        init = fan_in_uniform(c.hidden + c.deter)
         drawn: dict[str, Any] = {"kernel_init": init, "bias_init": init}
-        drawn = drawn if self.gru_init == "fan_in" else {}
-        self.gru = Affine(3 * self.deter, sizes=(self.hidden, self.deter), dtype=dtype, **drawn)
+        drawn = drawn if c.gru_init == "fan_in" else {}
+        self.gru = Affine(3 * c.deter, sizes=(c.hidden, c.deter), dtype=dtype, **drawn)
         self.gru_norm = Norm()  # the only normalisation of this agent
-        self.img_out = Affine(self.hidden, dtype=dtype)
+        self.img_out = Affine(c.hidden, dtype=dtype)
         self.img_stats = Affine(stats, dtype=dtype)
-        self.obs_out = Affine(self.hidden, sizes=(self.deter, self.embed), dtype=dtype)
+        self.obs_out = Affine(c.hidden, sizes=(c.deter, self.embed), dtype=dtype)
         self.obs_stats = Affine(stats, dtype=dtype)
 
     def __call__(self) -> State:
@@ -88,12 +81,13 @@ class RSSM(nn.Module):
     @property
     def latent(self) -> tuple[int, ...]:
         """Shape of the stochastic state."""
-        return (self.stoch, self.classes) if self.classes else (self.stoch,)
+        c = self.config
+        return (c.stoch, c.classes) if c.classes else (c.stoch,)
 
     def zeros(self, rows: int) -> State:
         """The initial state: zeros, the stochastic part too, which is no one-hot then."""
         return {
-            "deter": jnp.zeros((rows, self.deter), self.dtype),
+            "deter": jnp.zeros((rows, self.config.deter), self.dtype),
             "stoch": jnp.zeros((rows, *self.latent), self.dtype),
         }
 
@@ -129,21 +123,17 @@ class RSSM(nn.Module):
         """A GRU with layer norm over all its gates; its update gate is biased to remember."""
         stoch = stoch.reshape(*stoch.shape[: -len(self.latent)], -1)
         x = nn.elu(self.img_in(stoch, action))
-        gates = self.gru_norm(self.gru(x, deter))
-        reset, cand, update = jnp.split(gates, 3, -1)
-        cand = jnp.tanh(nn.sigmoid(reset) * cand)
-        update = nn.sigmoid(update - 1.0)
-        return update * cand + (1.0 - update) * deter
+        return gated(deter, *jnp.split(self.gru_norm(self.gru(x, deter)), 3, -1))
 
     def _draw(self, deter: Array, stats: Array, noise: Array) -> State:
         """Draws latents; statistics are in full precision, draws in that of the computation."""
         stats = full(stats)
-        if self.classes:
+        if self.config.classes:
             logit = stats.reshape(*stats.shape[:-1], *self.latent)
             stoch = onehot_draw(logit, noise).astype(self.dtype)
             return {"deter": deter, "stoch": stoch, "logit": logit}
         mean, std = jnp.split(stats, 2, -1)
-        std = 2.0 * nn.sigmoid(std / 2.0) + self.minstd
+        std = 2.0 * nn.sigmoid(std / 2.0) + self.config.minstd
         stoch = (mean + std * noise).astype(self.dtype)
         return {"deter": deter, "stoch": stoch, "mean": mean, "std": std}
 

@@ -16,6 +16,7 @@ from harmony_dreamerv3.nets.layers import run
 from harmony_dreamerv3.nets.rssm_v2 import features
 
 KEYS = [np.array([0, seed], np.uint32) for seed in range(3)]
+RESIDUAL = {r".*coder\.kind": "residual", "decoder.kernels": (5, 8)}
 FAST = {r".*_opt\.lr": 1e-2, "clip_rewards": "identity"}
 
 
@@ -28,9 +29,7 @@ def prepared(name: str):
         ),
         "discrete": lambda: tiny_v2.make_agent(discrete=True, **FAST),
         "pro": lambda: tiny_v2.make_pro(balance__method="harmony", prototypes__freeze=2, **FAST),
-        "residual": lambda: tiny_v2.make_agent(
-            tiny.spaces(16), **{r".*coder\.kind": "residual", "decoder.kernels": (5, 8)}, **FAST
-        ),
+        "residual": lambda: tiny_v2.make_agent(tiny.spaces(16), **RESIDUAL, **FAST),
     }
     agent = makers[name]()
     return agent, jax.jit(agent.init), jax.jit(agent.train_step), tiny.make_batch(agent)
@@ -55,13 +54,19 @@ def test_losses_fall_on_a_fixed_batch(name):
     assert np.isfinite([list(metrics.values()) for metrics in history]).all()
 
 
+TWINS = {
+    "pro": tiny_v2.make_pro,
+    "discrete": functools.partial(tiny_v2.make_agent, discrete=True),
+    "gaussian": functools.partial(tiny_v2.make_agent, rssm__classes=0, predict_discount=False),
+    "images": functools.partial(tiny_v2.make_agent, tiny.spaces(16)),
+    "residual": functools.partial(tiny_v2.make_agent, tiny.spaces(16), **RESIDUAL),
+}
+
+
 @pytest.mark.parametrize(
     "make",
-    [
-        tiny_v2.make_agent,
-        pytest.param(tiny_v2.make_pro, marks=pytest.mark.slow),
-        pytest.param(functools.partial(tiny_v2.make_agent, discrete=True), marks=pytest.mark.slow),
-    ],
+    [tiny_v2.make_agent, *(pytest.param(x, marks=pytest.mark.slow) for x in TWINS.values())],
+    ids=["vectors", *TWINS],
 )
 def test_losses_and_gradients_are_those_of_the_plain_twin(make):
     with jax.enable_x64(True):

@@ -10,7 +10,7 @@ import tiny
 import tiny_v2
 
 from harmony_dreamerv3.agents.dreamerv2_frame import act
-from harmony_dreamerv3.nets.policies_v2 import OneHot
+from harmony_dreamerv3.nets.policies import OneHot
 
 KEYS = [np.array([0, seed], np.uint32) for seed in range(3)]
 
@@ -76,6 +76,6 @@ def test_the_kl_balance_stands_even_where_the_kl_weighs_nothing():
 
 
 def test_act():
-    policy = OneHot(jnp.array([0.0, 1.0], jnp.float32))
+    policy = OneHot(*[jnp.array([0.0, 1.0], jnp.float32)] * 2)
     np.testing.assert_array_equal(act(policy, None), [0, 1])
     np.testing.assert_array_equal(act(policy, jnp.array([5.0, 0.0])), [1, 0])

@@ -8,6 +8,7 @@ import tiny_v2
 
 from embodied.core.space import Space
 from harmony_dreamerv3.nets.layers import run
+from harmony_dreamerv3.nets.layers_v2 import Mlp
 
 KEY = np.array([0, 1], np.uint32)
 
@@ -40,14 +41,15 @@ def test_several_parts():
     feat = jnp.ones((4, net.config.rssm.features))
     params = net.actor.init(KEY, feat)["params"]
     assert params["out"]["kernel"].shape[1] == 5 and params["std"]["kernel"].shape[1] == 2
-    policy, (out, std) = net.policy(params, feat), run(net.actor, params, feat)
-    first, second = policy.parts
-    np.testing.assert_array_equal(first.logit, out[:, :3])
-    np.testing.assert_allclose(second.mean, jnp.tanh(out[:, 3:]), rtol=1e-6)
-    np.testing.assert_allclose(second.std, 2 * jax.nn.sigmoid(std / 2) + 0.1, rtol=1e-6)
+    first, second = net.policy(params, feat).parts
+    hidden = run(Mlp(1, 6), params["mlp"], feat)
+    out, std = (hidden @ params[k]["kernel"] + params[k]["bias"] for k in ("out", "std"))
+    np.testing.assert_allclose(first.raw, out[:, :3], rtol=1e-5)
+    np.testing.assert_allclose(second.mean, jnp.tanh(out[:, 3:]), rtol=1e-5)
+    np.testing.assert_allclose(second.std, 2 * jax.nn.sigmoid(std / 2) + 0.1, rtol=1e-5)
     # Numbers alone are one vector, which learns through the model.
     net = tiny_v2.make_agent(action=Space.joined([push, push])).net
-    assert net.sizes == (4,) and not net.discrete
+    assert not net.discrete
 
 
 def test_no_gradient_of_the_policy_reaches_the_features():
@@ -66,18 +68,3 @@ def test_copies():
     jax.tree.map(np.testing.assert_array_equal, first, online)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, 0.05 * b, rtol=1e-6), later, online)
     assert tiny_v2.make_agent().net.copied({}) == {}
-
-
-def test_prototypes_alone_are_scaled_and_held():
-    net = tiny_v2.make_pro(prototypes__freeze=3).net
-    model, _ = jax.jit(net.init)(KEY)
-    scaled = net.with_unit_prototypes({"world_model": model})["world_model"]
-    protos = scaled["projections"].pop("prototypes")
-    np.testing.assert_allclose(jnp.linalg.norm(protos, axis=-1), 1.0, rtol=1e-5)
-    del model["projections"]["prototypes"]
-    jax.tree.map(np.testing.assert_array_equal, scaled, model)
-    grads = {"projections": {"prototypes": jnp.ones(3), "obs_proj": jnp.ones(3)}}
-    for updates, held in ((2, 0.0), (3, 1.0)):
-        out = net.without_frozen(grads, jnp.int32(updates))["projections"]
-        np.testing.assert_array_equal(out["prototypes"], held)
-        np.testing.assert_array_equal(out["obs_proj"], 1.0)

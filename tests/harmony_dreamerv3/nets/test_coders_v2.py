@@ -9,14 +9,22 @@ import numpy as np
 import pytest
 
 from embodied.core.errors import UserError
+from harmony_dreamerv3.config.dreamerv2 import CoderConfig
 from harmony_dreamerv3.nets.coders_v2 import (
     Convolution,
     Decoder,
     Encoder,
-    check_images,
+    check_coder,
     decoded_side,
     encoded_side,
 )
+
+
+def coder(kernels, kind="plain"):
+    return CoderConfig(
+        mlp_keys=".*", cnn_keys=".*", mlp_layers=2, mlp_units=10, cnn_depth=48, kind=kind,
+        kernels=kernels,
+    )  # fmt: skip
 
 
 def test_sides_of_the_paper():
@@ -34,7 +42,7 @@ def test_a_transposed_convolution_of_one_pixel_is_its_kernel():
 
 
 def test_encoder_of_the_paper_has_1536_outputs_and_images_come_first():
-    encoder = Encoder(("image",), ("speed", "map"), "plain", 48, (4, 4, 4, 4), 2, 10)
+    encoder = Encoder(("image",), ("speed", "map"), coder((4, 4, 4, 4)))
     obs = {
         "image": jax.ShapeDtypeStruct((2, 3, 64, 64, 3), jnp.float32),
         "speed": jax.ShapeDtypeStruct((2, 3, 5), jnp.float32),
@@ -50,7 +58,7 @@ def test_encoder_of_the_paper_has_1536_outputs_and_images_come_first():
 
 def test_decoder_splits_images_by_channel():
     images = {"front": (64, 64, 3), "side": (64, 64, 1)}
-    decoder = Decoder(images, {"speed": (2, 2)}, "plain", 48, (5, 5, 6, 6), 2, 10)
+    decoder = Decoder(images, {"speed": (2, 2)}, coder((5, 5, 6, 6)))
     feat = jax.ShapeDtypeStruct((2, 3, 7), jnp.float32)
     out, variables = jax.eval_shape(decoder.init_with_output, jax.random.key(0), feat)
     shapes = {name: value.shape for name, value in out.items()}
@@ -63,7 +71,7 @@ def test_decoder_splits_images_by_channel():
 
 def test_number_of_parameters_of_the_paper():
     """By hand: sum of (k k in + 1) out over the encoder's four convolutions."""
-    encoder = Encoder(("image",), (), "plain", 48, (4, 4, 4, 4), 4, 400)
+    encoder = Encoder(("image",), (), coder((4, 4, 4, 4)))
     obs = {"image": jnp.zeros((1, 64, 64, 3)), "is_first": jnp.zeros(1, bool)}
     params = jax.eval_shape(encoder.init, jax.random.key(0), obs)["params"]
     channels = [3, 48, 96, 192, 384]
@@ -83,10 +91,10 @@ def test_number_of_parameters_of_the_paper():
 )
 def test_images_that_do_not_fit(side, kind, kernels, images, message):
     with pytest.raises(UserError, match=message):
-        check_images(side, kind, kernels, images)
+        check_coder(side, coder(kernels, kind), images, {})
 
 
 def test_images_that_fit():
-    check_images("encoder", "plain", (4, 4, 4), {"image": (32, 32, 3)})
-    check_images("decoder", "plain", (5, 6, 6), {"image": (32, 32, 3)})
-    check_images("decoder", "residual", (), {"image": (48, 48, 3)})
+    check_coder("encoder", coder((4, 4, 4), "plain"), {"image": (32, 32, 3)}, {})
+    check_coder("decoder", coder((5, 6, 6), "plain"), {"image": (32, 32, 3)}, {})
+    check_coder("decoder", coder((), "residual"), {"image": (48, 48, 3)}, {})

@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from harmony_dreamerv3.nets.layers_v2 import Head, Mlp, fan_in_uniform
+from embodied.core.space import Space
+from harmony_dreamerv3.config.dreamerv2 import ActorConfig, HeadConfig
+from harmony_dreamerv3.nets.layers_v2 import Actor, Head, Mlp, fan_in_uniform
 
 
 def test_fan_in_uniform():
@@ -22,9 +24,14 @@ def test_mlp_is_affine_then_elu():
 
 def test_head_gives_what_it_is_asked_for():
     feat = jnp.ones((2, 3, 4))
-    scalar = Head(1, 5, {"out": 0})
+    scalar = Head(HeadConfig(1, 5))
     variables = scalar.init(jax.random.key(0), feat)
     assert scalar.apply(variables, feat).shape == (2, 3)
-    pair = Head(0, 5, {"out": 2, "std": 2})
-    variables = pair.init(jax.random.key(0), feat)
-    assert [x.shape for x in pair.apply(variables, feat)] == [(2, 3, 2)] * 2
+    config = ActorConfig(0, 5, dist="trunc_normal", minstd=0.1, draws=1)
+    numbers = Actor(config, (Space(np.float32, (2,), -1, 1),))
+    policy, variables = numbers.init_with_output(jax.random.key(0), feat)
+    assert policy.mean.shape == policy.std.shape == (2, 3, 2)
+    assert set(variables["params"]) == {"out", "std"}
+    some = Actor(config, (Space(np.float32, (4,), discrete=True), Space(np.float32, (2,), -1, 1)))
+    policy, _ = some.init_with_output(jax.random.key(0), feat)
+    assert policy.sample(some.noise(jax.random.key(1), (2, 3), jnp.float32)).shape == (2, 3, 6)

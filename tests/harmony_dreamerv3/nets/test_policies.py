@@ -16,6 +16,16 @@ JOINT = Joint((CHOICE, PUSH), (3, 2))
 EACH = (np.log([1.0, 2.0]) + 0.5 * np.log(2 * np.pi * np.e)).sum()  # Entropy of the two normals.
 
 
+def test_one_hot():
+    np.testing.assert_array_equal(CHOICE.mode(), [0, 1, 0])
+    np.testing.assert_array_equal(CHOICE.sample(jnp.array([9.0, 0.0, 0.0])), [1, 0, 0])
+    np.testing.assert_allclose(CHOICE.log_prob(jnp.array([0.0, 0.0, 1.0])), np.log(0.3), rtol=1e-5)
+    expected = -(0.2 * np.log(0.2) + 0.5 * np.log(0.5) + 0.3 * np.log(0.3))
+    np.testing.assert_allclose(CHOICE.entropy(None), expected, rtol=1e-5)
+    noise = OneHot.noise(jax.random.key(0), (4, 3), jnp.float32)
+    assert noise.shape == (4, 3) and noise.dtype == jnp.float32
+
+
 def test_parts_are_drawn_one_after_another():
     # Gumbel noise lifts the last choice; mean + std * noise for the numbers.
     action = JOINT.sample(jnp.array([0.0, 0.0, 9.0, 1.0, -1.0]))
@@ -73,7 +83,7 @@ def test_the_uniform_share_goes_to_the_allowed_too():
 @pytest.mark.parametrize("kind", [policies_v2.TruncatedNormal, policies_v2.SquashedNormal])
 def test_those_of_dreamerv2(kind):
     numbers = kind(jnp.array([0.3]), jnp.array([0.5]))
-    policy = Joint((policies_v2.OneHot(LOGITS), numbers), (3, 1))
+    policy = Joint((CHOICE, numbers), (3, 1))
     noise = jnp.array([[0.0, 0.0, 9.0, 0.25]])
     action = policy.sample(noise)[0]
     np.testing.assert_array_equal(action[:3], [0, 0, 1])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harmony_dreamerv3.nets.policies_v2 import INSIDE, OneHot, SquashedNormal, TruncatedNormal
+from harmony_dreamerv3.nets.policies_v2 import INSIDE, SquashedNormal, TruncatedNormal
 
 MEAN = np.array([-0.9, 0.0, 0.3])
 STD = np.array([0.1, 0.7, 2.0])
@@ -105,16 +105,7 @@ def test_densities_of_actions():
     np.testing.assert_allclose(squashed.log_prob(squashed.sample(noise)), expected, rtol=1e-4)
 
 
-def test_one_hot():
-    policy = OneHot(jnp.log(jnp.array([0.2, 0.5, 0.3])) + 5.0)
-    np.testing.assert_array_equal(policy.mode(), [0, 1, 0])
-    np.testing.assert_array_equal(policy.sample(jnp.array([9.0, 0.0, 0.0])), [1, 0, 0])
-    np.testing.assert_allclose(policy.log_prob(jnp.array([0.0, 0.0, 1.0])), np.log(0.3), rtol=1e-5)
-    expected = -(0.2 * np.log(0.2) + 0.5 * np.log(0.5) + 0.3 * np.log(0.3))
-    np.testing.assert_allclose(policy.entropy(None), expected, rtol=1e-5)
-
-
-@pytest.mark.parametrize("kind", [OneHot, TruncatedNormal, SquashedNormal])
+@pytest.mark.parametrize("kind", [TruncatedNormal, SquashedNormal])
 def test_noise_has_the_asked_shape(kind):
     noise = kind.noise(jax.random.key(0), (4, 3), jnp.float32)
     assert noise.shape == (4, 3) and noise.dtype == jnp.float32

@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from harmony_dreamerv3.nets.prototypes import Projections, losses, shift, sinkhorn, unit
+from harmony_dreamerv3.nets.prototypes import (
+    Projections,
+    losses,
+    shift,
+    sinkhorn,
+    unit,
+    with_unit,
+    without_frozen,
+)
 
 OPTIONS = {"temperature": 0.1, "eps": 0.05, "iterations": 3, "warm_up": 1}
 
@@ -130,3 +138,14 @@ def test_projections():
     alone = module.apply({"params": params}, jnp.ones((1, 3)), method="project")
     np.testing.assert_array_equal(obs, alone)
     np.testing.assert_array_equal(protos, params["prototypes"])
+
+
+def test_prototypes_alone_are_scaled_and_held():
+    model = {"projections": {"prototypes": jnp.array([[3.0, 4.0]]), "obs_proj": jnp.ones(3)}}
+    scaled = with_unit(model)["projections"]
+    np.testing.assert_allclose(scaled["prototypes"], [[0.6, 0.8]], rtol=1e-6)
+    np.testing.assert_array_equal(scaled["obs_proj"], 1.0)
+    for frozen, expected in ((True, [[0.0, 0.0]]), (False, [[3.0, 4.0]])):
+        out = without_frozen(model, jnp.asarray(frozen))["projections"]
+        np.testing.assert_array_equal(out["prototypes"], expected)
+        np.testing.assert_array_equal(out["obs_proj"], 1.0)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from harmony_dreamerv3.config.dreamerv2 import RSSMConfig
 from harmony_dreamerv3.nets.layers import run
 from harmony_dreamerv3.nets.rssm_v2 import (
     RSSM,
@@ -18,9 +19,13 @@ from harmony_dreamerv3.nets.rssm_v2 import (
 SIZES = {"categorical": (3, 4), "gaussian": (3, 0)}
 
 
+def sizes(deter: int, stoch: int, classes: int, gru_init: str = "fan_in") -> RSSMConfig:
+    return RSSMConfig(deter, 6, stoch, classes, 0.1, gru_init)
+
+
 def make(kind: str, deter: int = 5):
     stoch, classes = SIZES[kind]
-    rssm = RSSM(deter, 6, stoch, classes, 7, 2)
+    rssm = RSSM(sizes(deter, stoch, classes), 7, 2)
     params = rssm.init(jax.random.key(0))["params"]
     keys = iter(jax.random.split(jax.random.key(1), 100))
     return rssm, jax.tree.map(lambda x: jax.random.normal(next(keys), x.shape) * 0.5, params)
@@ -153,8 +158,8 @@ def test_entropy():
 def test_initial_gru():
     """torch's default reaches the bias, Xavier's does not."""
     key = jax.random.key(0)
-    params = RSSM(5, 6, 3, 4, 7, 2).init(key)["params"]["gru"]
+    params = RSSM(sizes(5, 3, 4), 7, 2).init(key)["params"]["gru"]
     assert 0 < np.abs(params["bias"]).max() <= 11**-0.5
     assert np.abs(params["kernel"]).max() <= 11**-0.5
-    params = RSSM(5, 6, 3, 4, 7, 2, gru_init="xavier").init(key)["params"]["gru"]
+    params = RSSM(sizes(5, 3, 4, "xavier"), 7, 2).init(key)["params"]["gru"]
     assert not params["bias"].any()
