@@ -8,19 +8,26 @@ only one side needs a gradient. Everything that is no product is left out.
 
 from __future__ import annotations
 
+from typing import Any
+
 from benchmarks import common
 from harmony_dreamerv3.agents.dreamerv3 import Agent
 
 
-def update(agent: Agent) -> dict[str, float]:
+def update(agent: Any) -> dict[str, float]:
     """GFLOP of each part of one update of one learner with discrete actions."""
+    if agent.config.base != "dreamerv3":
+        from benchmarks import flops_others
+
+        counts = getattr(flops_others, agent.config.base)(agent)
+        return {name: 2 * count / 1e9 for name, count in counts.items()}
     c, wm = agent.config.agent, agent.wm
     rows = agent.config.batch_size * agent.config.batch_length
     starts = rows * c.imag_horizon
     latent = c.rssm.stoch * c.rssm.classes
-    mlp = {
-        name: _mlp(c.rssm.features, head.units, head.layers, outputs)
-        for name, head, outputs in (
+    head = {
+        name: mlp(c.rssm.features, config.units, config.layers, outputs)
+        for name, config, outputs in (
             ("reward", c.reward_head, c.reward_head.bins), ("cont", c.cont_head, 1),
             ("actor", c.actor, agent.actions), ("critic", c.critic, c.critic.bins),
         )
@@ -35,15 +42,15 @@ def update(agent: Agent) -> dict[str, float]:
         "encoder": rows * (3 * sum(encoder) - first),
         "decoder": rows * 3 * sum(decoder),
         "observe": rows * 3 * (prior + posterior),
-        "heads": rows * 3 * (mlp["reward"] + mlp["cont"]),
+        "heads": rows * 3 * (head["reward"] + head["cont"]),
         "imagine": starts * prior,
-        "imagine actor": (starts + rows) * mlp["actor"],
+        "imagine actor": (starts + rows) * head["actor"],
         # Its forward pass is that of imagination.
-        "actor loss": starts * (2 * mlp["actor"] - c.rssm.features * c.actor.units),
-        "reward, cont, value": starts * (mlp["reward"] + mlp["cont"])
-        + (starts + rows) * mlp["critic"],
+        "actor loss": starts * (2 * head["actor"] - c.rssm.features * c.actor.units),
+        "reward, cont, value": starts * (head["reward"] + head["cont"])
+        + (starts + rows) * head["critic"],
         # Its forward on imagined states is that of the value.
-        "critic": starts * (3 * mlp["critic"] - c.rssm.features * c.critic.units),
+        "critic": starts * (3 * head["critic"] - c.rssm.features * c.critic.units),
     }
     return {name: 2 * count / 1e9 for name, count in parts.items()}
 
@@ -55,11 +62,12 @@ def policy(agent: Agent) -> float:
     step = float((latent + agent.actions) * c.rssm.units)
     step += (c.rssm.deter + c.rssm.units) * 3 * c.rssm.deter
     step += (c.rssm.deter + wm.rssm.embed) * c.rssm.units + c.rssm.units * latent
-    step += _mlp(c.rssm.features, c.actor.units, c.actor.layers, agent.actions)
+    step += mlp(c.rssm.features, c.actor.units, c.actor.layers, agent.actions)
     return 2 * (step + sum(_convolutions(agent)[0])) / 1e9
 
 
-def _mlp(inputs: int, units: int, layers: int, outputs: int) -> float:
+def mlp(inputs: int, units: int, layers: int, outputs: int) -> float:
+    """Multiplications of a stack of layers, at least one, and its output."""
     return inputs * units + (layers - 1) * units * units + units * outputs
 
 
