@@ -30,13 +30,9 @@ class Estimate:
         return f"{text} [{self.low:.2f}, {self.high:.2f}]" if np.isfinite(self.low) else text
 
 
-def _sum(scores: np.ndarray, axis: int) -> np.ndarray:
-    return np.where(np.isnan(scores), 0, scores).sum(axis)
-
-
 def task_means(scores: np.ndarray) -> np.ndarray:
     """Means over the runs that exist: `[..., R, T]` -> `[..., T]`."""
-    return _sum(scores, -2) / (~np.isnan(scores)).sum(-2)
+    return np.nansum(scores, -2) / (~np.isnan(scores)).sum(-2)
 
 
 def each_task(scores: np.ndarray) -> np.ndarray:

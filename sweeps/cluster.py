@@ -147,11 +147,8 @@ class RayEngine:
         except errors.OutOfMemoryError:
             return Ended(job, None, "was ended by Ray: its node ran out of memory")
         except errors.RayError as error:
-            return Ended(job, None, f"failed in Ray: {_last_line(error)}")
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[-1]
+            text = str(error).strip() or type(error).__name__
+            return Ended(job, None, f"failed in Ray: {text.splitlines()[-1]}")
 
 
 def attempt(root: Path, job: Job, stop: Path, share: int) -> int:

@@ -64,7 +64,10 @@ def measure(job: Job, root: Path) -> Progress:
     """Reads the records of a job's seeds."""
     runs = job.runs(root)
     # Frozen seeds write no more, the others write alike.
-    lines = max((read_lines(run / "timing.jsonl") for run in runs), key=_newest)
+    lines = max(
+        (read_lines(run / "timing.jsonl") for run in runs),
+        key=lambda lines: int(lines[-1].get("step", 0)) if lines else -1,
+    )
     steps = seconds = 0.0
     for line in lines:
         total = float(line.get("seconds/total") or 0)
@@ -82,10 +85,6 @@ def measure(job: Job, root: Path) -> Progress:
         returns=sum(means) / len(means) if means else None,
         repeat=round(counts[-1]["frame"] / counts[-1]["step"]) if counts else 0,
     )
-
-
-def _newest(lines: list[dict[str, Any]]) -> int:
-    return int(lines[-1].get("step", 0)) if lines else -1
 
 
 def _evaluation(run: Path) -> dict[str, Any] | None:

@@ -78,7 +78,7 @@ class Agent(Frame):
     def policy(
         self, params: Params, carry: State, obs: Batch, key: Array, mode: str
     ) -> tuple[State, Array]:
-        """Updates the latent state by an observation and draws an action, in both modes."""
+        """Updates the latent state by an observation and draws an action, alike in both modes."""
         k_latent, k_action = jax.random.split(key)
         rows = len(carry["deter"])
         chex.assert_shape(obs["is_first"], (rows,))
@@ -129,7 +129,7 @@ class Agent(Frame):
         grad = jax.value_and_grad(self.model_loss, has_aux=True)
         (loss, aux), grads = grad(params, state, batch, noise)
         means = {name: x.mean() for name, x in aux["losses"].items()}
-        # Clipped and through Adam; parameters stay as they are unless all of these are finite.
+        # One step of clipping and Adam, which changes nothing unless all of these are finite.
         params, new, norm = base.step(
             state, "model", self.optimizers["model"], params, grads, loss, *means.values()
         )
@@ -165,8 +165,9 @@ class Agent(Frame):
             lambda shared: self.wm.losses({**model, **shared}, batch, noise)[0],
             {name: model[name] for name in ("encoder", "rssm")},
         )
-        # A balancer's state follows the losses without gradient; `balance` parameters are trained
-        # with the world model, since both minimise the same total (HarmonyDream Eq. 5).
+        # A balancer's state follows the losses without gradient. `balance` parameters, harmony's
+        # log σ of each task, are trained with the world model, since both minimise the same total:
+        # the sum of L / σ + log(1 + σ) over tasks (HarmonyDream Eq. 5).
         balance = self.balancer.update(state.balance, jax.tree.map(sg, losses), task_grads)
         total, metrics = self.balancer.apply(params["balance"], balance, losses)
         metrics = {**aux["metrics"], **{f"balance/{k}": v for k, v in metrics.items()}}

@@ -52,13 +52,9 @@ def load(run: str | Path, *, env: Any = None, platform: str | None = None) -> Mo
         runtime.load([{**runtime.save()[0], **source.arrays} if source.hub else source.arrays])
         params = trees.member(runtime.agent.policy_params(runtime.state), 0)
         state = trees.member(runtime.state, 0)
-    whole = getattr(_functions_of(config.base), "parameters", _trained)(state)
-    return Model(config, runtime.agent, whole, params, source.step)
-
-
-def _trained(state: Any) -> Any:
-    """All parameters, for a base whose functions need nothing else of a state."""
-    return state.params
+    # A base whose functions need something else of a state than parameters says so.
+    parameters = getattr(_functions_of(config.base), "parameters", lambda state: state.params)
+    return Model(config, runtime.agent, parameters(state), params, source.step)
 
 
 class Model:

@@ -142,7 +142,11 @@ def fitting(
     there = {_short(k): v for k, v in source.parameters.items()}
     if source.config is None:
         there = _translate(source.arrays, base, own)
-    every = [n for n in dict.fromkeys([*here, *there]) if _wanted(wanted, n)]
+    every = [
+        n
+        for n in dict.fromkeys([*here, *there])
+        if wanted.match(n) or wanted.match(n.removeprefix("slow_"))
+    ]
     shapes = [{n: list(np.shape(v)) for n, v in side.items()} for side in (there, here)]
     fits = [n for n in every if n in here and shapes[0].get(n) == shapes[1][n]]
     left = {
@@ -167,10 +171,6 @@ def text(left: Mapping[str, Mapping[str, Any]]) -> str:
         f"  {name}: {side(each['there'], 'there')}, {side(each['here'], 'here')}"
         for name, each in left.items()
     )
-
-
-def _wanted(pattern: re.Pattern[str], name: str) -> bool:
-    return bool(pattern.match(name) or pattern.match(name.removeprefix("slow_")))
 
 
 def _short(name: str) -> str:
