@@ -30,19 +30,13 @@ Shapes = dict[str, tuple[int, ...]]
 
 @dataclasses.dataclass(frozen=True)
 class Networks:
-    """Modules by part; parameters live outside.
+    """Modules by part; parameters live outside."""
 
-    Attributes:
-      config: settings of the agent.
-      spaces: observation space.
-      acts: spaces of the action's parts, mostly one (`Space.choices`), together A wide.
-      dtype: dtype of the computation.
-    """
-
-    config: AgentConfig
-    spaces: Mapping[str, Space]
+    config: AgentConfig  # settings of the agent
+    spaces: Mapping[str, Space]  # observation space
+    # Spaces of the action's parts, mostly one (`Space.choices`), together A wide.
     acts: tuple[Space, ...]
-    dtype: Any
+    dtype: Any  # of the computation
 
     def __post_init__(self) -> None:
         """Raises UserError for settings that do not fit the spaces or each other."""

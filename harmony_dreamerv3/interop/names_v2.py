@@ -77,19 +77,12 @@ def _apply(rules: Rules, path: Path) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Naming:
-    """One code's names and layouts.
+    """One code's names and layouts."""
 
-    Args:
-      name: path to name.
-      load: (path, their array) to ours.
-      dump: (path, our array) to theirs.
-      embed: our embeddings `[..., E]` to theirs.
-    """
-
-    name: Callable[[Path], str]
-    load: Callable[[Path, np.ndarray], np.ndarray]
-    dump: Callable[[Path, np.ndarray], np.ndarray]
-    embed: Callable[[np.ndarray], np.ndarray]
+    name: Callable[[Path], str]  # path to name
+    load: Callable[[Path, np.ndarray], np.ndarray]  # (path, their array) to ours
+    dump: Callable[[Path, np.ndarray], np.ndarray]  # (path, our array) to theirs
+    embed: Callable[[np.ndarray], np.ndarray]  # our embeddings `[..., E]` to theirs
 
 
 def tensorflow() -> Naming:

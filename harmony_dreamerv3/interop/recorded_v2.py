@@ -24,19 +24,13 @@ Array = jax.Array
 
 @dataclasses.dataclass(frozen=True)
 class Recorded(Agent):
-    """The agent with what a bundle recorded in the place of draws.
+    """The agent with what a bundle recorded in the place of draws."""
 
-    Attributes:
-      torch: the bundle is of the torch code, else of DreamerPro.
-      noise: `actor_u` `[H, N, A]`: of imagined actions; or `e`: a constant amplitude of all draws.
-      carry: the state before the window, or None for zeros.
-      shifts: `[2 B, 2]` offsets of the views.
-    """
-
-    torch: bool = True
+    torch: bool = True  # the bundle is of the torch code, else of DreamerPro
+    # `actor_u` `[H, N, A]`: of imagined actions; or `e`: a constant amplitude of all draws.
     noise: Any = None
-    carry: Any = None
-    shifts: Any = None
+    carry: Any = None  # the state before the window, or None for zeros
+    shifts: Any = None  # `[2 B, 2]` offsets of the views
 
     def latent_noise(self, key: Any, shape: tuple[int, ...]) -> Array:
         """Zeros, or the recorded wave over the last axis."""

@@ -28,19 +28,12 @@ Policy = Callable[[State, Any], dict[str, Array]]
 
 
 class BlockRSSM(nn.Module):
-    """One step of the model, and its prior.
+    """One step of the model, and its prior."""
 
-    Attributes:
-      config: sizes.
-      tokens: size E of the encoder's output.
-      actions: size A of all actions joined.
-      dtype: dtype of the computation.
-    """
-
-    config: BlockRSSMConfig
-    tokens: int
-    actions: int
-    dtype: Any = jnp.float32
+    config: BlockRSSMConfig  # sizes
+    tokens: int  # size E of the encoder's output
+    actions: int  # size A of all actions joined
+    dtype: Any = jnp.float32  # of the computation
 
     def setup(self) -> None:
         """Names the layers as upstream does."""

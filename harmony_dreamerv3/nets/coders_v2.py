@@ -21,19 +21,12 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class Convolution(nn.Module):
-    """Convolution of stride 2 without padding, or its transpose, with bias.
+    """Convolution of stride 2 without padding, or its transpose, with bias."""
 
-    Attributes:
-      channels: of the output.
-      kernel: height and width of the kernel.
-      size: of the output of a transposed convolution; 0 for a plain one.
-      dtype: dtype of the computation.
-    """
-
-    channels: int
-    kernel: int
-    size: int = 0
-    dtype: Any = jnp.float32
+    channels: int  # of the output
+    kernel: int  # height and width of the kernel
+    size: int = 0  # of the output of a transposed convolution; 0 for a plain one
+    dtype: Any = jnp.float32  # of the computation
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -62,19 +55,12 @@ def decoded_side(kernels: tuple[int, ...]) -> int:
 
 
 class Encoder(nn.Module):
-    """Embedding of all image and vector keys.
+    """Embedding of all image and vector keys."""
 
-    Attributes:
-      cnn_keys: image keys, concatenated over channels.
-      mlp_keys: vector keys, concatenated.
-      config: kind and sizes of the layers; channels after the first convolution.
-      dtype: dtype of the computation.
-    """
-
-    cnn_keys: tuple[str, ...]
-    mlp_keys: tuple[str, ...]
-    config: CoderConfig
-    dtype: Any = jnp.float32
+    cnn_keys: tuple[str, ...]  # image keys, concatenated over channels
+    mlp_keys: tuple[str, ...]  # vector keys, concatenated
+    config: CoderConfig  # kind and sizes of the layers; channels after the first convolution
+    dtype: Any = jnp.float32  # of the computation
 
     @nn.compact
     def __call__(self, obs: Mapping[str, Array], train: bool = False) -> Array:
@@ -106,19 +92,13 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Reconstruction of image and vector keys.
+    """Reconstruction of image and vector keys."""
 
-    Attributes:
-      images: shape `(H, W, C)` of each image key.
-      vectors: shape of each vector key.
-      config: kind and sizes of the layers; channels before the last transposed convolution.
-      dtype: dtype of the computation.
-    """
-
-    images: Mapping[str, tuple[int, ...]]
-    vectors: Mapping[str, tuple[int, ...]]
+    images: Mapping[str, tuple[int, ...]]  # shape `(H, W, C)` of each image key
+    vectors: Mapping[str, tuple[int, ...]]  # shape of each vector key
+    # Kind and sizes of the layers; channels before the last transposed convolution.
     config: CoderConfig
-    dtype: Any = jnp.float32
+    dtype: Any = jnp.float32  # of the computation
 
     @nn.compact
     def __call__(self, feat: Array, train: bool = False) -> dict[str, Array]:

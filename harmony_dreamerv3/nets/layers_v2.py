@@ -41,15 +41,10 @@ class Mlp(nn.Module):
 
 
 class Head(nn.Module):
-    """`Mlp` with one number in full precision.
+    """`Mlp` with one number in full precision."""
 
-    Attributes:
-      config: hidden layers and their width.
-      dtype: dtype of the computation.
-    """
-
-    config: HeadConfig
-    dtype: Any = jnp.float32
+    config: HeadConfig  # hidden layers and their width
+    dtype: Any = jnp.float32  # of the computation
 
     @nn.compact
     def __call__(self, feat: Array) -> Array:
@@ -59,17 +54,11 @@ class Head(nn.Module):
 
 
 class Actor(nn.Module):
-    """`Mlp` with a policy: logits of choices, mean and deviation of numbers, or some of each.
+    """`Mlp` with a policy: logits of choices, mean and deviation of numbers, or some of each."""
 
-    Attributes:
-      config: hidden layers and their width, distribution of numbers.
-      parts: spaces of the action's parts, one-hot or numbers, together A wide.
-      dtype: dtype of the computation; outputs have full precision.
-    """
-
-    config: ActorConfig
-    parts: tuple[Space, ...]
-    dtype: Any = jnp.float32
+    config: ActorConfig  # hidden layers and their width, distribution of numbers
+    parts: tuple[Space, ...]  # spaces of the action's parts, one-hot or numbers, together A wide
+    dtype: Any = jnp.float32  # dtype of the computation; outputs have full precision
 
     @nn.compact
     def __call__(self, feat: Array) -> Any:

@@ -27,19 +27,12 @@ STAGES = (2, 3, 4, 4)  # channels of the encoder's stages in multiples of the de
 
 
 class Encoder(nn.Module):
-    """Tokens of all image and vector keys.
+    """Tokens of all image and vector keys."""
 
-    Attributes:
-      config: sizes.
-      images: spaces of the image keys, (H, W, C) uint8.
-      vectors: spaces of the other keys.
-      dtype: dtype of the computation.
-    """
-
-    config: EncoderConfig
-    images: Spaces
-    vectors: Spaces
-    dtype: Any = jnp.float32
+    config: EncoderConfig  # sizes
+    images: Spaces  # spaces of the image keys, (H, W, C) uint8
+    vectors: Spaces  # spaces of the other keys
+    dtype: Any = jnp.float32  # of the computation
 
     @nn.compact
     def __call__(self, obs: Mapping[str, Array]) -> Array:
@@ -76,19 +69,13 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Reconstruction of image and vector keys.
+    """Reconstruction of image and vector keys."""
 
-    Attributes:
-      config: sizes.
-      images: spaces of the image keys, all of one height and width, in the order of the space.
-      vectors: spaces of the other keys.
-      dtype: dtype of the computation.
-    """
-
-    config: DecoderConfig
+    config: DecoderConfig  # sizes
+    # Spaces of the image keys, all of one height and width, in the order of the space.
     images: Spaces
-    vectors: Spaces
-    dtype: Any = jnp.float32
+    vectors: Spaces  # spaces of the other keys
+    dtype: Any = jnp.float32  # of the computation
 
     @nn.compact
     def __call__(self, deter: Array, stoch: Array) -> dict[str, Array]:

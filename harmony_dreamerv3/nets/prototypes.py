@@ -21,17 +21,11 @@ sg = jax.lax.stop_gradient
 
 
 class Projections(nn.Module):
-    """Projections of embeddings and of latent features, and the prototypes.
+    """Projections of embeddings and of latent features, and the prototypes."""
 
-    Attributes:
-      count: number K of prototypes.
-      dim: size P of a projection.
-      dtype: dtype of the computation; results have full precision.
-    """
-
-    count: int
-    dim: int
-    dtype: Any = jnp.float32
+    count: int  # number K of prototypes
+    dim: int  # size P of a projection
+    dtype: Any = jnp.float32  # dtype of the computation; results have full precision
 
     def setup(self) -> None:
         """Names the layers."""

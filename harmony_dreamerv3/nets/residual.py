@@ -84,15 +84,10 @@ class Residual(nn.Module):
 
 
 class ResidualEncoder(nn.Module):
-    """A convolution of stride 2, then stages of residual layers and average pooling.
+    """A convolution of stride 2, then stages of residual layers and average pooling."""
 
-    Attributes:
-      depth: channels of the first stage; doubled by each further one.
-      dtype: dtype of the computation.
-    """
-
-    depth: int
-    dtype: Any = jnp.float32
+    depth: int  # channels of the first stage; doubled by each further one
+    dtype: Any = jnp.float32  # of the computation
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
@@ -111,19 +106,12 @@ class ResidualEncoder(nn.Module):
 
 
 class ResidualDecoder(nn.Module):
-    """Stages of doubling and residual layers, then a transposed convolution of stride 2.
+    """Stages of doubling and residual layers, then a transposed convolution of stride 2."""
 
-    Attributes:
-      depth: channels of the second-to-last stage; the last has half of it.
-      size: height and width of the image.
-      channels: of the image.
-      dtype: dtype of the computation.
-    """
-
-    depth: int
-    size: int
-    channels: int
-    dtype: Any = jnp.float32
+    depth: int  # channels of the second-to-last stage; the last has half of it
+    size: int  # height and width of the image
+    channels: int  # of the image
+    dtype: Any = jnp.float32  # of the computation
 
     @nn.compact
     def __call__(self, feat: Array, train: bool) -> Array:

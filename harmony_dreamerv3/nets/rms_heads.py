@@ -20,17 +20,11 @@ from harmony_dreamerv3.nets.rms_layers import RMSMLP, trunc_normal_in
 
 
 class Head(nn.Module):
-    """MLP with logits: of a symexp two-hot distribution (`symexp_twohot`), or of a Bernoulli one.
+    """MLP with logits of a symexp two-hot distribution (`symexp_twohot`), or a Bernoulli one."""
 
-    Attributes:
-      config: sizes.
-      binary: whether it is a Bernoulli one.
-      dtype: dtype of the computation.
-    """
-
-    config: HeadConfig
-    binary: bool = False
-    dtype: Any = jnp.float32
+    config: HeadConfig  # sizes
+    binary: bool = False  # whether it is a Bernoulli one
+    dtype: Any = jnp.float32  # of the computation
 
     @nn.compact
     def __call__(self, feat: Array) -> Array:
@@ -42,17 +36,11 @@ class Head(nn.Module):
 
 
 class PolicyHead(nn.Module):
-    """MLP with one distribution for each action key.
+    """MLP with one distribution for each action key."""
 
-    Attributes:
-      config: sizes and range of the deviation.
-      actions: spaces by key, one-hot or continuous `(A,)`.
-      dtype: dtype of the computation.
-    """
-
-    config: ActorConfig
-    actions: Mapping[str, Space]
-    dtype: Any = jnp.float32
+    config: ActorConfig  # sizes and range of the deviation
+    actions: Mapping[str, Space]  # spaces by key, one-hot or continuous `(A,)`
+    dtype: Any = jnp.float32  # of the computation
 
     @nn.compact
     def __call__(self, feat: Array) -> dict[str, OneHot | Normal]:

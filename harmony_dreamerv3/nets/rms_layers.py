@@ -54,19 +54,12 @@ class Linear(Affine):
 
 
 class BlockLinear(nn.Module):
-    """Affine map with a block-diagonal kernel: group g of the output sees group g of the input.
+    """Affine map with a block-diagonal kernel: group g of the output sees group g of the input."""
 
-    Attributes:
-      units: size O of the output.
-      blocks: number G of contiguous groups.
-      sizes: of the input I, and of what follows it, which all groups see.
-      dtype: dtype of the computation and of the result.
-    """
-
-    units: int
-    blocks: int
-    sizes: tuple[int, ...]
-    dtype: Any = jnp.float32
+    units: int  # size O of the output
+    blocks: int  # number G of contiguous groups
+    sizes: tuple[int, ...]  # of the input I, and of what follows it, which all groups see
+    dtype: Any = jnp.float32  # dtype of the computation and of the result
 
     @nn.compact
     def __call__(self, *pieces: Any, ahead: int | None = None) -> Any:
@@ -83,17 +76,11 @@ class BlockLinear(nn.Module):
 
 
 class Conv(nn.Module):
-    """5x5 convolution with "same" padding.
+    """5x5 convolution with "same" padding."""
 
-    Attributes:
-      units: output channels O.
-      stride: 1 or 2; 2 halves height and width.
-      dtype: dtype of the computation and of the result.
-    """
-
-    units: int
-    stride: int = 1
-    dtype: Any = jnp.float32
+    units: int  # output channels O
+    stride: int = 1  # 1 or 2; 2 halves height and width
+    dtype: Any = jnp.float32  # dtype of the computation and of the result
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -109,17 +96,11 @@ class Conv(nn.Module):
 
 
 class RMSMLP(nn.Module):
-    """A stack of linear0, norm0, SiLU, linear1, ...
+    """A stack of linear0, norm0, SiLU, linear1, ..."""
 
-    Attributes:
-      layers: how many.
-      units: width of each.
-      dtype: dtype of the computation.
-    """
-
-    layers: int
-    units: int
-    dtype: Any = jnp.float32
+    layers: int  # how many
+    units: int  # width of each
+    dtype: Any = jnp.float32  # of the computation
 
     @nn.compact
     def __call__(self, x: Array) -> Array:

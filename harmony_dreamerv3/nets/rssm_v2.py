@@ -32,19 +32,12 @@ Policy = Callable[[Array, Array], Array]
 
 
 class RSSM(nn.Module):
-    """Recurrent state-space model of DreamerV2.
+    """Recurrent state-space model of DreamerV2."""
 
-    Attributes:
-      config: sizes and kind of the latents.
-      embed: size E of the encoder's output.
-      actions: size A of the action vector.
-      dtype: dtype of the computation.
-    """
-
-    config: RSSMConfig
-    embed: int
-    actions: int
-    dtype: Any = jnp.float32
+    config: RSSMConfig  # sizes and kind of the latents
+    embed: int  # size E of the encoder's output
+    actions: int  # size A of the action vector
+    dtype: Any = jnp.float32  # of the computation
 
     def setup(self) -> None:
         """Names the layers."""
