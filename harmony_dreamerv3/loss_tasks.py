@@ -173,8 +173,8 @@ def balanced(
     """Adds up a model's losses as the balancer weighs them.
 
     Args:
-      balancer: the balancer.
-      weights: what it learns, `params["balance"]`.
+      balancer: does so.
+      weights: what it learns.
       state: what else it keeps, before the update.
       losses: of parameters of the model, by name, and what led to them.
       params: of the model by part; the tasks' gradients are taken at `encoder` and `rssm`.
@@ -188,8 +188,7 @@ def balanced(
     grads = functools.partial(
         task_grads, balancer, lambda shared: losses({**fixed, **shared})[0], shared
     )
-    needed = (grads,) if balancer.needs_task_grads else ()
-    after = balancer.update(state, jax.tree.map(jax.lax.stop_gradient, values), *needed)
+    after = balancer.update(state, jax.lax.stop_gradient(values), grads)  # Called if need be.
     total, metrics = balancer.apply(weights, after, values)
     return total, {**aux, "losses": values, "balance": after, "metrics": metrics}
 

@@ -139,7 +139,7 @@ class WorldModel:
 
         Returns:
           Losses `{name: [B, T]}` in full precision, and `post`, `prior` logits, `embed`,
-          predictions `recon`, `reward` and `cont`, and `metrics`: mean entropies in nats.
+          predictions `recon`, `reward` and `cont`, and mean `entropies` in nats.
         """
         action = full(batch["action"])
         prev_action = jnp.concatenate([jnp.zeros_like(action[:, :1]), action[:, :-1]], 1)
@@ -169,7 +169,7 @@ class WorldModel:
         aux = {
             "post": post, "prior": prior, "embed": embed, "recon": recon,
             "reward": dist.twohot_mean(reward), "cont": jax.nn.sigmoid(cont),
-            "metrics": {
+            "entropies": {
                 "post_entropy": dist.categorical_entropy(post["logit"]).sum(-1).mean(),
                 "prior_entropy": dist.categorical_entropy(prior).sum(-1).mean(),
             },

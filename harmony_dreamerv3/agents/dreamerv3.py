@@ -10,7 +10,6 @@ what is drawn at random comes in as noise, of which zeros give the most probable
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any
 
 import chex
@@ -137,7 +136,8 @@ class Agent(Frame):
         metrics = {
             "loss/model": loss,
             **{f"loss/{k}": v for k, v in means.items()},
-            **aux["metrics"],
+            **{f"balance/{k}": v for k, v in aux["metrics"].items()},
+            **aux["entropies"],
             "grad_norm/model": norm,
             "grad_share/reward": optax.tree.norm(grads["world_model"]["reward"])
             / jnp.maximum(norm, 1e-20),
@@ -151,27 +151,18 @@ class Agent(Frame):
         """Balanced loss of `params` = `{'world_model', 'balance'}`.
 
         Returns:
-          Scalar total, and `losses` `[B, T]`, `balance` state after, scalar `metrics`, and what
-          else `WorldModel.losses` returns.
+          Scalar total, and `losses` `[B, T]`, `balance` state after, scalar `metrics` of the
+          balancer, and what else `WorldModel.losses` returns.
         """
         # Reconstruction of each observation, reward, continue, and the KL between posterior and
-        # prior as two losses: dyn with the posterior held, rep with the prior held.
-        losses, aux = self.wm.losses(params["world_model"], batch, noise)
-        # What a method may ask for: each task's gradient by what all of them share.
-        model = state.params["world_model"]  # Not differentiated here.
-        task_grads = functools.partial(
-            loss_tasks.task_grads,
-            self.balancer,
-            lambda shared: self.wm.losses({**model, **shared}, batch, noise)[0],
-            {name: model[name] for name in ("encoder", "rssm")},
-        )
-        # A balancer's state follows the losses without gradient. `balance` parameters, harmony's
-        # log σ of each task, are trained with the world model, since both minimise the same total:
-        # the sum of L / σ + log(1 + σ) over tasks (HarmonyDream Eq. 5).
-        balance = self.balancer.update(state.balance, jax.tree.map(sg, losses), task_grads)
-        total, metrics = self.balancer.apply(params["balance"], balance, losses)
-        metrics = {**aux["metrics"], **{f"balance/{k}": v for k, v in metrics.items()}}
-        return total, {**aux, "losses": losses, "balance": balance, "metrics": metrics}
+        # prior as two losses: dyn with the posterior held, rep with the prior held. The balancer
+        # adds them up by task. `balance` parameters, harmony's log σ of each task, are trained with
+        # the world model, since both minimise the same total: the sum of L / σ + log(1 + σ) over
+        # tasks (HarmonyDream Eq. 5). Its state follows the losses without gradient.
+        return loss_tasks.balanced(
+            self.balancer, params["balance"], state.balance,
+            lambda model: self.wm.losses(model, batch, noise), params["world_model"],
+        )  # fmt: skip
 
     def train_behavior(
         self, state: TrainState, start: State, is_terminal: Array, key: Array
