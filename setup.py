@@ -16,8 +16,8 @@ VERSION = re.search(
 
 # Ranges that were tried together; see docs/install.md.
 REQUIRES = [
-    "jax>=0.10,<0.12",
-    "jaxlib>=0.10,<0.12",
+    "jax>=0.10,<0.13",
+    "jaxlib>=0.10,<0.13",
     "flax>=0.12,<0.13",
     "optax>=0.2.8,<0.3",
     "chex>=0.1.91,<0.2",
@@ -35,8 +35,8 @@ REQUIRES = [
 ]
 DMC = ["mujoco>=3.3.0,<3.3.1", "dm_control>=1.0.28,<1.0.29"]
 EXTRAS = {
-    "cuda": ["jax[cuda12]>=0.10,<0.12"],
-    "tpu": ["jax[tpu]>=0.10,<0.12"],
+    "cuda": ["jax[cuda12]>=0.10,<0.13"],
+    "tpu": ["jax[tpu]>=0.10,<0.13"],
     "dmc": DMC,
     "metaworld": ["metaworld>=3.1,<3.2", "mujoco>=3.3.0,<3.3.1"],
     "mujoco": ["mujoco>=3.3.0,<3.3.1", "imageio>=2.14"],

@@ -25,6 +25,8 @@ def test_launches_and_memory(budget: dict) -> None:
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     row = json.loads(done.stdout.splitlines()[-1])
-    assert row["grouped_convolutions"] == 0
+    assert row["compiles"], row["error"]
+    assert row["grouped_convolutions"] == row["host"] == 0
+    assert row["on_tensor_cores"] == row["products"] > 50
     for name in ("launches", "temporaries_mib"):
         assert row[name] <= 1.02 * budget[name], f"{name}: {row[name]}, {budget[name]} allowed"
