@@ -18,11 +18,11 @@ from harmony_dreamerv3 import config as configs
 from harmony_dreamerv3.agents import agent_class
 from harmony_dreamerv3.agents.base import TrainState
 from harmony_dreamerv3.config import environments
-from harmony_dreamerv3.runtime import devices
+from harmony_dreamerv3.runtime import memory
 
 Arrays = dict[str, np.ndarray]
 ACTIONS = 6  # Pong's minimal set
-devices.keep_memory()  # As training does, and before JAX starts.
+memory.keep()  # As training does, and before JAX starts.
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:

@@ -119,8 +119,8 @@ class Behavior:
         c = self.config
         chex.assert_equal_shape([traj.reward, traj.cont[1:], traj.weight[1:], traj.feat[1:, :, 0]])
         # In two parts, so that compilers keep one forward pass for this and the critic's loss.
-        parts = [self.value(critic, feat) for feat in (traj.feat[:-1], traj.feat[-1:])]
-        value = jnp.concatenate(parts)
+        before, last = (self.value(critic, feat) for feat in (traj.feat[:-1], traj.feat[-1]))
+        value = jnp.concatenate([before, last[None]])
         returns = lambda_return(
             traj.reward, traj.cont[1:], value[1:], self.discount, c.return_lambda
         )

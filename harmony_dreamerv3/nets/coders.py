@@ -26,7 +26,7 @@ class Downsample(nn.Module):
         """Maps `[N, H, W, C]` to `[N, H / 2, W / 2, channels]`."""
         shape = (4, 4, x.shape[-1], self.channels)
         kernel = self.param("kernel", normal_avg, shape, jnp.float32).astype(self.dtype)
-        return nn.silu(Norm(name="norm")(fast.downsample(x, kernel)))
+        return fast.silu(Norm(name="norm")(fast.downsample(x, kernel)))
 
 
 class Encoder(nn.Module):
@@ -76,7 +76,7 @@ class Upsample(nn.Module):
         x = fast.upsample(x, kernel)
         if self.last:
             return full(x) + self.param("bias", nn.initializers.zeros, x.shape[-1:], jnp.float32)
-        return nn.silu(Norm(name="norm")(x))
+        return fast.silu(Norm(name="norm")(x))
 
 
 class Decoder(nn.Module):

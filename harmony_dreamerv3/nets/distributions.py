@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from harmony_dreamerv3.nets import fast
 from harmony_dreamerv3.nets.layers import full
 
 Array = jax.Array
@@ -80,8 +81,11 @@ def twohot_bins(count: int, dtype: Any = jnp.float32) -> Array:
 
 def twohot_mean(logits: Array) -> Array:
     """Prediction `[...]` of a two-hot head `[..., K]`: symexp of the expected bin."""
-    probs = jax.nn.softmax(full(logits), -1)
-    return symexp((probs * twohot_bins(logits.shape[-1], probs.dtype)).sum(-1))
+    logits = full(logits)
+    # Divided once for each mean instead of once for each bin.
+    weights = jnp.exp(logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True)))
+    bins = twohot_bins(logits.shape[-1], logits.dtype)
+    return symexp((weights * bins).sum(-1) / weights.sum(-1))
 
 
 def twohot_target(value: Array, count: int) -> Array:
@@ -90,25 +94,10 @@ def twohot_target(value: Array, count: int) -> Array:
     They sum to one; beyond the outermost bins all weight lies on the outermost one.
     """
     x = symlog(full(value))
-    return interpolate(x, twohot_bins(count, x.dtype))
-
-
-def interpolate(x: Array, bins: Array) -> Array:
-    """Weights `[..., K]` of the two of K ascending `bins` beside each `x` `[...]`."""
-    count = len(bins)
-    below = jnp.clip((bins <= x[..., None]).sum(-1) - 1, 0, count - 1)
-    above = jnp.clip(count - (bins > x[..., None]).sum(-1), 0, count - 1)
-    equal = below == above
-    to_below = jnp.where(equal, 1.0, jnp.abs(bins[below] - x))
-    to_above = jnp.where(equal, 1.0, jnp.abs(bins[above] - x))
-    total = to_below + to_above
-    hot_below = jax.nn.one_hot(below, count, dtype=x.dtype) * (to_above / total)[..., None]
-    hot_above = jax.nn.one_hot(above, count, dtype=x.dtype) * (to_below / total)[..., None]
-    return hot_below + hot_above
+    return fast.interpolate(x, twohot_bins(count, x.dtype))
 
 
 def twohot_loss(logits: Array, value: Array) -> Array:
     """Cross-entropy `[...]` in nats of a two-hot head `[..., K]` to a target `[...]`, held."""
-    logp = jax.nn.log_softmax(full(logits), -1)
-    target = jax.lax.stop_gradient(twohot_target(value, logits.shape[-1]))
-    return -(target * logp).sum(-1)
+    logits, x = full(logits), symlog(full(value))
+    return fast.twohot_loss(logits, x, twohot_bins(logits.shape[-1], x.dtype))

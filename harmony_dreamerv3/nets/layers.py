@@ -109,7 +109,7 @@ class Dense(nn.Module):
         """Maps pieces `[..., sizes[i]]`, as they are or projected, to `[..., units]`."""
         pieces = tuple(x.astype(self.dtype) if isinstance(x, Array) else x for x in pieces)
         y = self.norm(fast.product(self, self.kernel.astype(self.dtype), self.sizes, pieces))
-        return nn.silu(y) if self.silu else y
+        return fast.silu(y) if self.silu else y
 
 
 class MLP(nn.Module):
@@ -136,5 +136,5 @@ def _full_product(x: Array, kernel: Array) -> Array:
 # Its derivatives are products of the inputs' dtype again, fast ones in bfloat16.
 _full_product.defvjp(
     lambda x, kernel: (_full_product(x, kernel), (x, kernel)),
-    lambda saved, dy: jax.vjp(jnp.matmul, *saved)[1](dy.astype(saved[0].dtype)),
+    lambda saved, dy: jax.vjp(fast.matmul, *saved)[1](dy.astype(saved[0].dtype)),
 )

@@ -11,7 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from harmony_dreamerv3.nets.distributions import interpolate, symexp
+from harmony_dreamerv3.nets import fast
+from harmony_dreamerv3.nets.distributions import symexp
 from harmony_dreamerv3.nets.layers import Array, full
 
 
@@ -44,6 +45,5 @@ def loss(logits: Array, target: Array) -> Array:
     Returns:
       `[...]` in full precision.
     """
-    logp = jax.nn.log_softmax(full(logits), -1)
-    target = jax.lax.stop_gradient(full(target))
-    return -(interpolate(target, bins(logits.shape[-1], logp.dtype)) * logp).sum(-1)
+    logits, target = full(logits), full(target)
+    return fast.twohot_loss(logits, target, bins(logits.shape[-1], logits.dtype))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import math
 import os
 import sys
@@ -17,15 +16,12 @@ import numpy as np
 
 from embodied.core.errors import UserError
 from harmony_dreamerv3.config import JaxConfig
-from harmony_dreamerv3.runtime import multihost
+from harmony_dreamerv3.runtime import memory, multihost
 
 PLATFORMS = {"auto": "", "cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
 PRECISIONS = ("float32", "bfloat16", "float64")
 PRODUCTS = ("highest", "default", "tensorfloat32")
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0"
-
-# Numbers of glibc's malloc.h.
-M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 
 
 def setup(config: JaxConfig) -> list[jax.Device]:
@@ -43,7 +39,7 @@ def setup(config: JaxConfig) -> list[jax.Device]:
     if config.deterministic and DETERMINISTIC not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {DETERMINISTIC}".strip()
     if config.platform in ("auto", "cpu"):
-        keep_memory()
+        memory.keep()
     if config.platform != "auto":
         jax.config.update("jax_platforms", PLATFORMS[config.platform])
     jax.config.update("jax_default_matmul_precision", config.matmul_precision)
@@ -62,20 +58,6 @@ def setup(config: JaxConfig) -> list[jax.Device]:
             f"--jax.platform {config.platform}: no such device was found{hint}, or use "
             f"--jax.platform cpu{reason}"
         ) from error
-
-
-def keep_memory() -> None:
-    """Lets freed memory stay with this process, for the next update; glibc alone can do so.
-
-    XLA on CPUs allocates the intermediate results of every call anew. glibc takes so large pieces
-    from the system and gives them back, and the system clears every page again: a third of the time
-    of an update (docs/performance.md). One arena, as others cannot hold large pieces; so this must
-    run before JAX starts its threads.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if mallopt is not None:
-        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_ARENA_MAX, 1)):
-            mallopt(option, value)
 
 
 def use_cache(folder: Path | None = None) -> None:

@@ -22,7 +22,7 @@ from harmony_dreamerv3.agents import agent_class, openloop
 from harmony_dreamerv3.agents.base import TrainState
 from harmony_dreamerv3.config import Config
 from harmony_dreamerv3.nets.fast import plain
-from harmony_dreamerv3.runtime import device_replay, devices, programs, trees
+from harmony_dreamerv3.runtime import device_replay, devices, memory, programs, trees
 from harmony_dreamerv3.runtime.failures import Failures
 
 Arrays = dict[str, np.ndarray]
@@ -71,6 +71,7 @@ class Runtime:
         self._policy = jax.jit(self._act_members, static_argnames="mode", out_shardings=acted)
         self._report = jax.jit(self._each(self.agent.report))
         self._stored = jax.jit(self._each(self.agent.stored))
+        self._compiled = 0  # programs, when memory was last settled
 
     @property
     def parameters(self) -> int:
@@ -128,6 +129,7 @@ class Runtime:
             done = self._train(self.state, batch)
         self.state, outputs, values, self._alive = done
         self._pending.append(values)
+        self._settle()
         return [trees.member(outputs, n) for n in range(self.size)]
 
     def drain(self) -> tuple[list[str], np.ndarray]:
@@ -210,6 +212,13 @@ class Runtime:
         return self._each(one)(params, carry, obs, keys)
 
     # Helpers
+
+    def _settle(self) -> None:
+        programs = (self._train, self._train_stored, self._policy, self._report)
+        count = sum(program._cache_size() for program in programs)
+        if count != self._compiled and jax.default_backend() == "cpu":
+            memory.settle()
+        self._compiled = count
 
     def _each(self, function: Callable) -> Callable:
         function = function if self.agent.config.jax.fast else plain(function)

@@ -11,9 +11,13 @@ from harmony_dreamerv3.nets.fast.conv import downsample, upsample
 from harmony_dreamerv3.nets.fast.loop import scan
 from harmony_dreamerv3.nets.fast.norm import normalize
 from harmony_dreamerv3.nets.fast.pieces import Projected, cast, prepared, product, project
+from harmony_dreamerv3.nets.fast.products import matmul
+from harmony_dreamerv3.nets.fast.silu import silu
 from harmony_dreamerv3.nets.fast.switch import plain
+from harmony_dreamerv3.nets.fast.twohot import interpolate, twohot_loss
 
 __all__ = [
-    "Projected", "block_product", "block_project", "cast", "downsample", "normalize", "plain",
-    "prepared", "product", "project", "scan", "upsample",
+    "Projected", "block_product", "block_project", "cast", "downsample", "interpolate", "matmul",
+    "normalize", "plain", "prepared", "product", "project", "scan", "silu", "twohot_loss",
+    "upsample",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from harmony_dreamerv3.nets.fast.pieces import Projected
+from harmony_dreamerv3.nets.fast.products import matmul
 from harmony_dreamerv3.nets.fast.switch import is_plain
 
 Array = jax.Array
@@ -34,7 +35,7 @@ def block_project(
       index: which one, from 1 on.
       x: `[..., sizes[index]]`.
     """
-    return x if is_plain() else Projected(x @ _rows(layer, kernel, sizes)[index])
+    return x if is_plain() else Projected(matmul(x, _rows(layer, kernel, sizes)[index]))
 
 
 def block_product(
@@ -61,7 +62,7 @@ def block_product(
     rows = _rows(layer, kernel, sizes)
     y = jnp.einsum("...gi,gio->...go", own, rows[0]).reshape(*lead, -1)
     for index, x in enumerate(shared, 1):
-        y += x.y if isinstance(x, Projected) else x @ rows[index]
+        y += x.y if isinstance(x, Projected) else matmul(x, rows[index])
     return y
 
 

@@ -15,6 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from harmony_dreamerv3.nets.fast.products import matmul
 from harmony_dreamerv3.nets.fast.switch import is_plain
 
 Array = jax.Array
@@ -29,7 +30,7 @@ class Projected(NamedTuple):
 
 def project(layer: nn.Module, kernel: Array, sizes: Sequence[int], index: int, x: Array) -> Any:
     """Multiplies piece `index`, `x`, ahead of `product`; the plain twin leaves it as it is."""
-    return x if is_plain() else Projected(x @ _rows(layer, kernel, sizes)[index])
+    return x if is_plain() else Projected(matmul(x, _rows(layer, kernel, sizes)[index]))
 
 
 def product(layer: nn.Module, kernel: Array, sizes: Sequence[int], pieces: Sequence[Any]) -> Array:
@@ -39,9 +40,9 @@ def product(layer: nn.Module, kernel: Array, sizes: Sequence[int], pieces: Seque
     """
     known = any(isinstance(x, Projected) for x in pieces)
     if not (known or layer.is_mutable_collection("rows")):
-        return jnp.concatenate(pieces, -1) @ kernel
+        return matmul(jnp.concatenate(pieces, -1), kernel)
     rows = _rows(layer, kernel, sizes)
-    shares = [x.y if isinstance(x, Projected) else x @ rows[i] for i, x in enumerate(pieces)]
+    shares = [x.y if isinstance(x, Projected) else matmul(x, rows[i]) for i, x in enumerate(pieces)]
     return sum(shares[1:], shares[0])
 
 

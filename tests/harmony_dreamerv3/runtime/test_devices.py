@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import socket
 import subprocess
 import sys
@@ -163,32 +162,6 @@ print(devices.machine())
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=True)
     assert "(cpu), 1 processors, jax" in done.stdout
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc only")
-def test_the_memory_of_one_call_serves_the_next() -> None:
-    # On one processor, and the best of ten calls: what other threads allocate in between may
-    # take a piece of what was freed. Without it, every call takes all its pages anew.
-    program = """
-import os, resource
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-import jax, jax.numpy as jnp
-from harmony_dreamerv3 import config
-from harmony_dreamerv3.runtime import devices
-devices.setup(config.make(["debug"], {"jax.platform": "cpu", "jax.cache": False}).jax)
-def faults():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-x = jnp.ones((4096, 4096))
-call = jax.jit(lambda x: jnp.sort(x + 1, 0)[0].sum())  # 64 MiB between
-def pages():
-    before = faults()
-    call(x).block_until_ready()
-    return faults() - before
-print(min(pages() for _ in range(10)))
-"""
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
-    assert int(done.stdout) < 1000  # It was 16,384 pages.
 
 
 def start(logdir: Path, *flags: object) -> subprocess.Popen[str]:
