@@ -38,6 +38,11 @@ def each(function: Callable, size: int, mesh: Mesh) -> Callable:
     return single
 
 
+def seldom() -> dict[str, int]:
+    """Options of compiling what runs seldom: on CPUs LLVM takes longer than these programs."""
+    return {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else {}
+
+
 def gather(stores: Sequence[Mapping[str, jax.Array]], index: Any, first: Any) -> Any:
     """The batches `[N, B, T, ...]` of N stores; `index` and `first` are `[N, B, T]`."""
     batches = [device_replay.gather(store, index[n], first[n]) for n, store in enumerate(stores)]

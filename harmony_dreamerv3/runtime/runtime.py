@@ -53,7 +53,7 @@ class Runtime:
         self._shard_batch = NamedSharding(self.mesh, P("population", "data"))
         self._everywhere = NamedSharding(self.mesh, P())
         self.keys = self._place(np.stack([np.asarray(prng.of_seed(s)) for s in self.seeds]))
-        init = jax.jit(self._each(self.agent.init))
+        init = jax.jit(self._each(self.agent.init), compiler_options=programs.seldom())
         devices.check_memory(jax.eval_shape(init, self.keys), self.mesh.shape["population"])
         self.state: TrainState = self._place(init(self.keys))
         self._pending: list[jax.Array] = []
@@ -69,7 +69,7 @@ class Runtime:
             self._gather_and_train, donate_argnums=0, out_shardings=trained
         )
         self._policy = jax.jit(self._act_members, static_argnames="mode", out_shardings=acted)
-        self._report = jax.jit(self._each(self.agent.report))
+        self._report = jax.jit(self._each(self.agent.report), compiler_options=programs.seldom())
         self._stored = jax.jit(self._each(self.agent.stored))
         self._compiled = 0  # programs, when memory was last settled
 
