@@ -158,9 +158,11 @@ def test_options_agree_with_a_reference_in_float64(name):
     exact = {k: np.float64(v) for k, v in params.items()}
     zeros = {k: np.zeros(v.shape) for k, v in agent.initial_carry(2).items()}
     offset = agent.gaussian_offset
+    keys = {**agent.images, **agent.vectors}
+    observed = {key: space for key, space in agent.obs_space.items() if key in keys}
 
     def total(params, hold):
-        args = (settings, agent.observed, agent.act_space, batch, zeros, offset)
+        args = (settings, observed, agent.act_space, batch, zeros, offset)
         return ref.total(params, *args, hold)
 
     hold = ref.Hold()
