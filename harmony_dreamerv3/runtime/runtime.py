@@ -214,8 +214,8 @@ class Runtime:
     # Helpers
 
     def _settle(self) -> None:
-        programs = (self._train, self._train_stored, self._policy, self._report)
-        count = sum(program._cache_size() for program in programs)
+        jitted: Any = (self._train, self._train_stored, self._policy, self._report)
+        count = sum(program._cache_size() for program in jitted)
         if count != self._compiled and jax.default_backend() == "cpu":
             memory.settle()
         self._compiled = count
