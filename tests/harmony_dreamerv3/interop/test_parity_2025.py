@@ -289,7 +289,7 @@ def test_consecutive_batches_go_on_from_the_carry(context):
             state.params, state.carry, piece, np.zeros((3, 5 - context, 3, 4))
         )
         post = {k: x[:, -1] for k, x in aux["post"].items()}
-        state = state.replace(carry={**post, "action": half.actions(piece)[:, -1]})
+        state = state.replace(carry={**post, "action": half.joined_actions(piece)[:, -1]})
         pieces.append(losses)
     for key in ("dyn", "height"):
         joined = np.concatenate([piece[key] for piece in pieces], 1)
